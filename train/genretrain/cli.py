@@ -1,0 +1,84 @@
+"""Command line of genretrain. argparse and late imports: ``fit`` runs where only numpy and torch are installed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from genred.errors import GenredError
+
+
+def main() -> None:
+    """Run genretrain; exit code 2 for bad input, with one sentence."""
+    arguments = _parser().parse_args()
+    try:
+        arguments.run(arguments)
+    except GenredError as error:
+        print(f"genretrain: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"genretrain: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ngenretrain: interrupted; the same command goes on from the last epoch", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    prepare = commands.add_parser("prepare", help="GTZAN as audio or log-mels -> log-mel archives")
+    prepare.add_argument("--data", type=Path, required=True, help="folder with genres/<genre>/ or logmel/")
+    prepare.add_argument("--out", type=Path, default=Path("data/gtzan"))
+    prepare.set_defaults(run=_prepare)
+
+    fit = commands.add_parser("fit", help="train one recipe; goes on from its last epoch")
+    fit.add_argument("recipe", type=Path, help="for example train/configs/crnn.toml")
+    fit.add_argument("--data", type=Path, default=Path("data/gtzan"))
+    fit.add_argument("--out", type=Path, help="folder of the run (default runs/<recipe>)")
+    fit.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    fit.add_argument("--threads", type=int, default=1, help="of the CPU; more than one gains little")
+    fit.set_defaults(run=_fit)
+
+    export = commands.add_parser("export", help="best epoch of a run -> one ONNX file with its card")
+    export.add_argument("run_folder", type=Path, metavar="RUN", help="for example runs/crnn")
+    export.add_argument("--out", type=Path, help="ONNX file (default models/<run>.onnx)")
+    export.set_defaults(run=_export)
+
+    evaluate = commands.add_parser("evaluate", help="judge held-out tracks once; write the results into the card")
+    evaluate.add_argument("model", type=Path, help="for example models/crnn.onnx")
+    evaluate.add_argument("--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/ if there is any")
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from genred.features import MfccSpec
+
+    from . import dataset
+
+    dataset.prepare(arguments.data, arguments.out, MfccSpec())
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from . import loop, recipe
+
+    torch.set_num_threads(arguments.threads)
+    out = arguments.out or Path("runs") / arguments.recipe.stem
+    loop.fit(arguments.data, out, recipe.read(arguments.recipe), arguments.device)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from . import export
+
+    export.export(arguments.run_folder, arguments.out or Path("models") / f"{arguments.run_folder.name}.onnx")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from . import evaluate
+
+    evaluate.evaluate(arguments.model, arguments.data)

@@ -1,0 +1,159 @@
+"""From GTZAN to what a network is fed: log-mels on disk, MFCC crops in memory.
+
+Log-mels are kept as uint8, ``dB = -30 + value / 2``: exact to 0.25 dB, a megabyte for seven tracks, and every effect that is a
+gain in some band can be applied to them. One track is [T, n_mels], T about 1286.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genred.errors import BadInputError
+from genred.features import Frames, GainRule, MfccSpec, dct_basis, gain_of_log_mel
+
+from . import gtzan
+from .progress import Progress
+
+FLOOR_DB = -30.0  # 10 * log10(amin)
+DB_PER_STEP = 0.5
+
+LogMel = NDArray[np.float32]  # [T, n_mels], dB
+
+
+def encode(log_mel: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """dB to archive steps."""
+    return np.clip(np.round((log_mel - FLOOR_DB) / DB_PER_STEP), 0, 255).astype(np.uint8)
+
+
+def decode(archived: NDArray[np.uint8]) -> LogMel:
+    """Archive steps to dB."""
+    return (FLOOR_DB + archived * np.float32(DB_PER_STEP)).astype(np.float32)
+
+
+def load(data: Path) -> dict[str, NDArray[np.uint8]]:
+    """All archived tracks below `data`, by name.
+
+    Raises
+    ------
+    BadInputError
+        If a genre is missing or an archive cannot be read.
+    """
+    found = gtzan.archives(data)
+    gtzan.check_genres(set(found), data)
+    tracks: dict[str, NDArray[np.uint8]] = {}
+    for path in found.values():
+        try:
+            with np.load(path) as archive:
+                tracks |= {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError) as error:
+            raise BadInputError(f"cannot read {path}: {error}; prepare it again") from error
+    return {name: tracks[name] for name in sorted(tracks)}
+
+
+def prepare(data: Path, out: Path, spec: MfccSpec) -> None:
+    """Write ``logmel/<genre>.npz`` below `out` from GTZAN in `data`: from its archives if it has them, else its audio.
+
+    The two are never mixed: which tracks have audio may depend on the genre, and a network would learn that.
+    """
+    target = out / "logmel"
+    target.mkdir(parents=True, exist_ok=True)
+    if gtzan.archives(data):
+        tracks = load(data)
+    else:
+        tracks = _from_audio(gtzan.audio_files(data), data, spec)
+    for genre in gtzan.GENRES:
+        of_genre = {name: array for name, array in tracks.items() if gtzan.genre_of(name) == genre}
+        partial = target / f"{genre}.partial.npz"
+        np.savez_compressed(partial, **of_genre)  # type: ignore[arg-type]  # numpy's stub: **kwds against allow_pickle
+        partial.rename(target / f"{genre}.npz")
+        print(f"{genre:10} {len(of_genre):4} tracks")
+
+
+def _from_audio(files: dict[str, Path], data: Path, spec: MfccSpec) -> dict[str, NDArray[np.uint8]]:
+    from genred.errors import SourceError  # PyAV and soxr: fit does without them
+    from genred.features import Mfcc
+
+    from .audio import read
+
+    gtzan.check_genres({gtzan.genre_of(name) for name in files}, data)
+    mfcc, tracks = Mfcc(spec), {}
+    for name in Progress(files, "prepare"):
+        try:
+            tracks[name] = encode(mfcc.log_mel(read(files[name], spec.sample_rate)))
+        except SourceError as error:
+            print(f"left out: {name} ({gtzan.DAMAGED.get(name, error)})")
+    return tracks
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a training crop, on its log-mels, before the MFCC.
+
+    Attributes
+    ----------
+    gain_db : float
+        Gain drawn from +- this; ``max(L + g, floor)``, as a quieter or louder input would be.
+    equaliser_db : float
+        Standard deviation of a smooth gain over the bands: three cosines, the first the strongest.
+    time_masks, mask_frames : int
+        Stretches set to the floor, and their greatest length (SpecAugment, Park et al. 2019).
+    """
+
+    gain_db: float = 0.0
+    equaliser_db: float = 0.0
+    time_masks: int = 0
+    mask_frames: int = 0
+
+
+class Crops:
+    """Windows of MFCC cut from tracks, with the gain rule of the daemon applied to every track from its start."""
+
+    def __init__(self, tracks: list[NDArray[np.uint8]], spec: MfccSpec, rule: GainRule, window: int) -> None:
+        self.window = window
+        self._basis = dct_basis(spec).astype(np.float32)  # [C, n_mels]
+        self._tracks = [self._levelled(decode(t), spec, rule) for t in tracks]
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    @staticmethod
+    def _levelled(log_mel: LogMel, spec: MfccSpec, rule: GainRule) -> LogMel:
+        gains = gain_of_log_mel(log_mel, spec, rule).astype(np.float32)
+        return np.maximum(log_mel + gains[:, None], np.float32(FLOOR_DB))
+
+    def statistics(self) -> tuple[Frames, Frames]:
+        """Mean and standard deviation of each coefficient over all frames of all tracks; both [C]."""
+        frames = np.concatenate([t @ self._basis.T for t in self._tracks])
+        return frames.mean(axis=0, dtype=np.float64).astype(np.float32), frames.std(axis=0, dtype=np.float64).astype(
+            np.float32
+        )
+
+    def random(self, index: int, rng: np.random.Generator, augment: Augmentation) -> Frames:
+        """One window [T, C] of track `index`, at a random place, augmented."""
+        track = self._tracks[index]
+        start = int(rng.integers(max(len(track) - self.window, 0) + 1))
+        crop = self._padded(track[start : start + self.window])
+        bands = np.linspace(0.0, np.pi, crop.shape[1])
+        change = rng.uniform(-augment.gain_db, augment.gain_db) + sum(
+            rng.normal(0.0, augment.equaliser_db / k) * np.cos(k * bands) for k in (1, 2, 3)
+        )
+        crop = np.maximum(crop + np.asarray(change, np.float32), np.float32(FLOOR_DB))
+        for _ in range(augment.time_masks):
+            length = int(rng.integers(augment.mask_frames + 1))
+            at = int(rng.integers(self.window - length + 1))
+            crop[at : at + length] = FLOOR_DB
+        return crop @ self._basis.T
+
+    def windows(self, index: int, hop: int) -> Frames:
+        """Return all windows of track `index`, `hop` frames apart; shape [N, T, C]."""
+        frames = self._padded(self._tracks[index]) @ self._basis.T
+        starts = range(0, len(frames) - self.window + 1, hop)
+        return np.stack([frames[s : s + self.window] for s in starts])
+
+    def _padded(self, track: LogMel) -> LogMel:
+        missing = self.window - len(track)
+        return np.pad(track, ((0, missing), (0, 0)), constant_values=FLOOR_DB) if missing > 0 else track

@@ -1,0 +1,213 @@
+"""The training loop, in the order it happens.
+
+A run is a folder: ``checkpoint.pt`` after every epoch (weights, optimiser, random states, the recipe), ``best.pt`` by
+validation, ``epochs.jsonl`` for reading. A killed run goes on from its last epoch and ends in the same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genred.errors import BadInputError
+
+from . import dataset, gtzan, recipe
+from .networks import NETWORKS
+from .progress import Progress
+from .recipe import Recipe
+
+VALIDATION_HOP = 140  # frames: three windows of a GTZAN track
+
+
+@dataclasses.dataclass
+class Run:
+    """Everything that moves while training, saved and restored as one."""
+
+    network: nn.Module
+    averaged: nn.Module
+    optimiser: torch.optim.Optimizer
+    rng: np.random.Generator
+    epoch: int = 0
+    best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus its loss
+
+    def state(self) -> dict[str, Any]:
+        """Everything a later process needs to go on."""
+        return {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "torch_rng": torch.get_rng_state(),
+            "epoch": self.epoch,
+            "best": self.best,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Become the run that `state` was taken of."""
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.bit_generator.state = state["rng"]
+        torch.set_rng_state(state["torch_rng"])
+        self.epoch, self.best = state["epoch"], tuple(state["best"])
+
+
+def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
+    """Train `plan` on the log-mels in `data`; leave checkpoints in `out`, and go on from those found there.
+
+    Raises
+    ------
+    BadInputError
+        If `data` has no GTZAN, or `out` holds a run of another recipe.
+    """
+    tracks = dataset.load(data)
+    split = gtzan.random_split(list(tracks), plan.seed)
+    train = dataset.Crops([tracks[t] for t in split.train], plan.spec, plan.gain, plan.window)
+    valid = dataset.Crops([tracks[t] for t in split.valid], plan.spec, plan.gain, plan.window)
+    labels = np.array([gtzan.GENRES.index(gtzan.genre_of(t)) for t in split.train])
+    truth = np.array([gtzan.GENRES.index(gtzan.genre_of(t)) for t in split.valid])
+
+    run = _start(plan, train, device)
+    out.mkdir(parents=True, exist_ok=True)
+    _resume(run, plan, out / "checkpoint.pt")
+    if run.epoch:
+        print(f"going on after epoch {run.epoch}")
+
+    bar = Progress(range(run.epoch, plan.epochs), "fit", done=run.epoch)
+    for epoch in bar:
+        started = time.monotonic()
+        loss = _train_epoch(run, plan, train, labels, device)
+        run.epoch = epoch + 1
+        accuracy, valid_loss = validate(run.averaged, valid, truth, device)
+        row = {
+            "epoch": run.epoch,
+            "loss": round(loss, 4),
+            "valid_loss": round(valid_loss, 4),
+            "valid_accuracy": round(accuracy, 4),
+            "tracks_per_second": round(len(train) / (time.monotonic() - started), 1),
+        }
+        bar.note = ", ".join(f"{key} {value}" for key, value in row.items() if key != "epoch")
+        if (accuracy, -valid_loss) > run.best:
+            run.best = (accuracy, -valid_loss)
+            _save({"averaged": run.averaged.state_dict(), **_identity(plan), **row}, out / "best.pt")
+        _save({**run.state(), **_identity(plan)}, out / "checkpoint.pt")
+        with (out / "epochs.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+
+
+def load_best(folder: Path) -> tuple[Recipe, nn.Module, dict[str, Any]]:
+    """Recipe, network and record of the best epoch of the run in `folder`.
+
+    Raises
+    ------
+    BadInputError
+        If there is none.
+    """
+    path = folder / "best.pt"
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise BadInputError(f"no finished epoch in {folder}: run `genretrain fit` first") from error
+    plan = recipe.from_dict(json.loads(saved["recipe"]))
+    network = NETWORKS[plan.network](plan.spec.n_mfcc, len(gtzan.GENRES))
+    network.load_state_dict(saved["averaged"])
+    record = {key: saved[key] for key in ("epoch", "valid_accuracy", "valid_loss")}
+    return plan, network.eval(), record
+
+
+def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
+    torch.manual_seed(plan.seed)
+    network = NETWORKS[plan.network](plan.spec.n_mfcc, len(gtzan.GENRES))
+    mean, deviation = train.statistics()
+    network.standardise.mean.copy_(torch.from_numpy(mean))
+    network.standardise.deviation.copy_(torch.from_numpy(deviation))
+    network.to(device)
+    optimiser = torch.optim.AdamW(network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay)
+    return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
+
+
+def _train_epoch(run: Run, plan: Recipe, train: dataset.Crops, labels: np.ndarray[Any, Any], device: str) -> float:
+    """One pass over the tracks in random order; returns the mean loss."""
+    order = run.rng.permutation(len(train))
+    batches = np.array_split(order, math.ceil(len(order) / plan.batch))
+    losses = []
+    run.network.train()
+    for number, batch in enumerate(batches):
+        _set_rate(run.optimiser, plan, run.epoch + number / len(batches))
+        crops = torch.from_numpy(np.stack([train.random(i, run.rng, plan.augment) for i in batch])).to(device)
+        target = nn.functional.one_hot(torch.from_numpy(labels[batch]), len(gtzan.GENRES)).float().to(device)
+        if plan.mixup:
+            share = float(run.rng.beta(plan.mixup, plan.mixup))
+            crops, target = (share * x + (1 - share) * x.roll(1, 0) for x in (crops, target))
+        with torch.autocast(device, torch.bfloat16, enabled=plan.mixed_precision):
+            logits = run.network(crops)  # [B, K]
+        loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=plan.label_smoothing)
+        run.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+        run.optimiser.step()
+        _average(run, plan)
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, plan: Recipe, epoch: float) -> None:
+    rate = plan.learning_rate
+    if epoch < plan.warm_up:
+        rate *= (epoch + 0.1) / (plan.warm_up + 0.1)
+    elif plan.cosine:
+        rate *= 0.5 + 0.5 * math.cos(math.pi * (epoch - plan.warm_up) / (plan.epochs - plan.warm_up))
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+@torch.no_grad()
+def _average(run: Run, plan: Recipe) -> None:
+    """Move the averaged weights a step towards the network's; batch statistics are taken as they are."""
+    for mean, value in zip(run.averaged.parameters(), run.network.parameters(), strict=True):
+        mean.lerp_(value, 1.0 - plan.average)
+    for mean, value in zip(run.averaged.buffers(), run.network.buffers(), strict=True):
+        mean.copy_(value)
+
+
+@torch.no_grad()
+def validate(network: nn.Module, crops: dataset.Crops, truth: np.ndarray[Any, Any], device: str) -> tuple[float, float]:
+    """Accuracy and mean negative log-likelihood per track; a track's answer is its windows' mean probability."""
+    network.eval()
+    answers = []
+    for index in range(len(crops)):
+        windows = torch.from_numpy(crops.windows(index, VALIDATION_HOP)).to(device)
+        probabilities: Tensor = network(windows).softmax(1).mean(0)  # [K]
+        answers.append(probabilities.cpu().numpy())
+    table = np.stack(answers)  # [tracks, K]
+    likelihood = table[np.arange(len(truth)), truth]
+    return float((table.argmax(1) == truth).mean()), float(-np.log(np.maximum(likelihood, 1e-12)).mean())
+
+
+def _identity(plan: Recipe) -> dict[str, str]:
+    return {"recipe": json.dumps(dataclasses.asdict(plan))}
+
+
+def _resume(run: Run, plan: Recipe, path: Path) -> None:
+    if not path.exists():
+        return
+    state = torch.load(path, weights_only=True)
+    if state["recipe"] != _identity(plan)["recipe"]:
+        raise BadInputError(f"{path} is a checkpoint of another recipe; choose another --out, or remove it")
+    run.restore(state)
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    """Write whole or not at all: a kill or a full disk leaves the file of the epoch before."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.rename(path)

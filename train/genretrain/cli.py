@@ -47,9 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, help="ONNX file (default models/<run>.onnx)")
     export.set_defaults(run=_export)
 
-    evaluate = commands.add_parser("evaluate", help="judge held-out tracks once; write the results into the card")
+    evaluate = commands.add_parser(
+        "evaluate", help="judge held-out tracks once; write the results into the card"
+    )
     evaluate.add_argument("model", type=Path, help="for example models/crnn.onnx")
-    evaluate.add_argument("--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/ if there is any")
+    evaluate.add_argument(
+        "--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/ if there is any"
+    )
     evaluate.set_defaults(run=_evaluate)
     return parser
 

@@ -25,7 +25,7 @@ LogMel = NDArray[np.float32]  # [T, n_mels], dB
 
 
 def encode(log_mel: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """dB to archive steps."""
+    """DB to archive steps."""
     return np.clip(np.round((log_mel - FLOOR_DB) / DB_PER_STEP), 0, 255).astype(np.uint8)
 
 
@@ -128,9 +128,9 @@ class Crops:
     def statistics(self) -> tuple[Frames, Frames]:
         """Mean and standard deviation of each coefficient over all frames of all tracks; both [C]."""
         frames = np.concatenate([t @ self._basis.T for t in self._tracks])
-        return frames.mean(axis=0, dtype=np.float64).astype(np.float32), frames.std(axis=0, dtype=np.float64).astype(
-            np.float32
-        )
+        return frames.mean(axis=0, dtype=np.float64).astype(np.float32), frames.std(
+            axis=0, dtype=np.float64
+        ).astype(np.float32)
 
     def random(self, index: int, rng: np.random.Generator, augment: Augmentation) -> Frames:
         """One window [T, C] of track `index`, at a random place, augmented."""

@@ -135,7 +135,9 @@ def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
     return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
 
 
-def _train_epoch(run: Run, plan: Recipe, train: dataset.Crops, labels: np.ndarray[Any, Any], device: str) -> float:
+def _train_epoch(
+    run: Run, plan: Recipe, train: dataset.Crops, labels: np.ndarray[Any, Any], device: str
+) -> float:
     """One pass over the tracks in random order; returns the mean loss."""
     order = run.rng.permutation(len(train))
     batches = np.array_split(order, math.ceil(len(order) / plan.batch))
@@ -180,7 +182,9 @@ def _average(run: Run, plan: Recipe) -> None:
 
 
 @torch.no_grad()
-def validate(network: nn.Module, crops: dataset.Crops, truth: np.ndarray[Any, Any], device: str) -> tuple[float, float]:
+def validate(
+    network: nn.Module, crops: dataset.Crops, truth: np.ndarray[Any, Any], device: str
+) -> tuple[float, float]:
     """Accuracy and mean negative log-likelihood per track; a track's answer is its windows' mean probability."""
     network.eval()
     answers = []

@@ -1,0 +1,141 @@
+"""classify: the daemon's own path over a file, without threads and as fast as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .classifier import Classifier, Verdict
+from .epoch import Epoch, Geometry, Window
+from .errors import BatchError
+from .features import Mfcc
+from .sources.file import Piece, check, decode
+
+HOP_FRAMES = 40
+BATCH = 16  # windows judged together
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One window and the verdict on it; `start_s` and `end_s` count from the beginning of the file."""
+
+    window: Window
+    verdict: Verdict
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Everything there is to say about a file.
+
+    Attributes
+    ----------
+    seconds : float
+        Length of its audio.
+    overall : Verdict
+        Mean probability over the windows that have one; else the reason why there is none.
+    narrow_band : bool
+        Its sample rate cannot carry the band the model listens to.
+    nonfinite, undecoded, failed : int
+        Samples that were no numbers and became 0; damaged pieces left out; windows without a usable answer.
+    """
+
+    path: Path
+    seconds: float
+    answers: list[Answer]
+    overall: Verdict
+    narrow_band: bool
+    nonfinite: int
+    undecoded: int
+    failed: int
+
+
+def listen_to(
+    path: Path,
+    classifier: Classifier,
+    hop_frames: int = HOP_FRAMES,
+    progress: Callable[[float], None] = lambda _seconds: None,
+) -> Timeline:
+    """Judge the file `path`; `progress` is told the seconds heard so far.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be judged.
+    """
+    check(path)
+    return _Listening(path, classifier, hop_frames, progress).timeline()
+
+
+class _Listening:
+    def __init__(self, path: Path, classifier: Classifier, hop_frames: int, progress: Callable[[float], None]) -> None:
+        self._path, self._classifier, self._progress = path, classifier, progress
+        self._mfcc = Mfcc(classifier.card.spec)
+        self._geometry = Geometry(classifier.card.window_frames, hop_frames)
+        self._undecoded = self._failed = 0
+        self._epochs: list[Epoch] = []
+        self._answers: list[Answer] = []
+
+    def timeline(self) -> Timeline:
+        pending: list[tuple[float, Window]] = []
+        for before_s, window in self._windows():
+            pending.append((before_s, window))
+            if len(pending) == BATCH:
+                self._judge(pending)
+                pending = []
+        self._judge(pending)
+        return Timeline(
+            path=self._path,
+            seconds=_seconds(self._epochs),
+            answers=self._answers,
+            overall=self._overall(),
+            narrow_band=any(epoch.narrow_band for epoch in self._epochs),
+            nonfinite=sum(epoch.nonfinite for epoch in self._epochs),
+            undecoded=self._undecoded,
+            failed=self._failed,
+        )
+
+    def _windows(self) -> Iterator[tuple[float, Window]]:
+        """Windows, and the seconds before the epoch they are in; a new rate begins a new epoch."""
+        before_s = 0.0
+        for piece in decode(self._path, self._count_undecoded):
+            if not self._epochs or self._epochs[-1].rate_hz != piece.rate_hz:
+                if self._epochs:
+                    yield from ((before_s, window) for window in self._epochs[-1].finish())
+                before_s = _seconds(self._epochs)
+                self._epochs.append(self._new_epoch(piece))
+            yield from ((before_s, window) for window in self._epochs[-1].feed(piece.block[:, 0]))
+            self._progress(_seconds(self._epochs))
+        yield from ((before_s, window) for window in self._epochs[-1].finish())
+
+    def _new_epoch(self, piece: Piece) -> Epoch:
+        return Epoch(self._mfcc, self._geometry, self._classifier.card.gain, piece.rate_hz)
+
+    def _count_undecoded(self) -> None:
+        self._undecoded += 1
+
+    def _judge(self, pending: list[tuple[float, Window]]) -> None:
+        rate = self._mfcc.spec.sample_rate
+        verdicts = self._classifier.judge([window for _, window in pending])
+        for (before_s, window), verdict in zip(pending, verdicts, strict=True):
+            if isinstance(verdict, BatchError):
+                self._failed += 1
+                continue
+            start_s, end_s = (before_s + at / rate for at in (window.first_sample, window.last_sample + 1))
+            self._answers.append(Answer(window, verdict, start_s, end_s))
+
+    def _overall(self) -> Verdict:
+        tables = [list(a.verdict.probabilities.values()) for a in self._answers if a.verdict.probabilities]
+        if tables:
+            return self._classifier.verdict(np.mean(tables, axis=0))
+        if self._answers or all(epoch.levels.silent for epoch in self._epochs):
+            return Verdict(reason="silence")
+        return Verdict(reason="too-short")
+
+
+def _seconds(epochs: list[Epoch]) -> float:
+    return sum(epoch.pushed / epoch.rate_hz for epoch in epochs)

@@ -1,0 +1,155 @@
+"""Command line of genred; errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .config import DEFAULT_ENDPOINT, Config, load
+from .errors import GenredError
+
+PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
+FAULT = 70  # EX_SOFTWARE of sysexits.h
+LOG_LEVELS = click.Choice(["debug", "info", "warning", "error"])
+
+
+class _Commands(click.Group):
+    """Says what genred's own errors say, in one line, and exits as they ask."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except GenredError as error:
+            click.echo(f"genred: {error}", err=True)
+            context.exit(error.exit_code)
+        except BrokenPipeError:  # the reader of our output has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            context.exit(0)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    r"""Hear music and tell its genre.
+
+    \b
+    genred run mic:                      the default microphone
+    genred classify song.mp3             a file
+    genred listen                        what a running daemon says
+    """
+
+
+@main.command()
+@click.argument("sources", nargs=-1, metavar="[NAME=]SOURCE...")
+@click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
+@click.option("--model", help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
+@click.option("--hop", type=int, help="Frames between two answers.  [default: 40, 0.93 s]")
+@click.option("--require", type=float, metavar="SECONDS", help="Exit with 3 when a station is absent for so long.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML with the same words; options here win.")
+@click.option("--log-level", type=LOG_LEVELS, help="[default: info]")
+@click.option("--no-dashboard", is_flag=True, help="Plain log lines, also on a terminal.")
+@click.option("--insecure", is_flag=True, help="Allow binding to an address that others can reach.")
+def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insecure: bool, **options: Any) -> None:
+    r"""Listen to SOURCES and publish what they play.
+
+    A source is mic:[NAME-or-index], a file or file:PATH?pace=realtime&loop=1, demo:, or - for raw PCM on stdin.
+
+    \b
+    genred run kitchen=mic: hall=mic:2?channels=3,4
+    rtl_fm -f 98.5M -M wbfm -r 48k | genred run '-?rate=48000&channels=1'
+    """
+    overrides = {key.replace("_", "-"): value for key, value in options.items() if value is not None}
+    overrides |= {"dashboard": False} if no_dashboard else {}
+    overrides |= {"insecure": True} if insecure else {}
+    overrides |= {"station": _stations(sources)} if sources else {}
+    settings = load(config, overrides)
+    _serve(settings)
+
+
+def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
+    from .sources import named
+
+    stations: list[dict[str, str]] = []
+    for source in sources:
+        name, uri = named(source, [station["name"] for station in stations])
+        stations.append({"name": name, "uri": uri})
+    return stations
+
+
+def _serve(settings: Config) -> None:
+    """Run the daemon, then leave without waiting for source threads: one may hang in C."""
+    from . import service
+    from .dashboard import Dashboard
+
+    code = 0
+    try:
+        with Dashboard(enabled=settings.dashboard and sys.stdout.isatty()) as dashboard:
+            logging.basicConfig(
+                level=settings.log_level.upper(),
+                format="%(asctime)s %(levelname)s %(message)s",
+                handlers=[dashboard.log_handler()],
+            )
+            service.run(settings, dashboard.show)
+    except GenredError as error:
+        click.echo(f"genred: {error}", err=True)
+        code = error.exit_code
+    except Exception:
+        logging.getLogger(__name__).exception("genred has a fault and ends; please report this")
+        code = FAULT
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@main.command()
+@click.argument("endpoint", default=DEFAULT_ENDPOINT)
+@click.option("--station", default="", help="Only this one.")
+@click.option("--type", "types", multiple=True, type=click.Choice(["hello", "estimate", "event", "status"]))
+@click.option("--count", type=click.IntRange(1), help="End after so many messages.")
+def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | None) -> None:
+    r"""Print the messages of a daemon as JSON lines.
+
+    \b
+    genred listen --type estimate | jq -r '[.station, .label, .confidence] | @tsv'
+    """
+    from .messages import encode
+    from .subscriber import TYPES, Subscriber
+
+    with Subscriber(endpoint, types or TYPES, station) as subscriber:
+        told = 0
+        for number, message in enumerate(subscriber, start=1):
+            if subscriber.gaps > told:
+                click.echo(f"genred: {subscriber.gaps - told} messages missed before this one", err=True)
+                told = subscriber.gaps
+            sys.stdout.buffer.write(encode(message) + b"\n")
+            sys.stdout.flush()
+            if number == count:
+                return
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--model", type=click.Path(path_type=Path), help="ONNX file with a genred card.")
+@click.option("--provider", type=PROVIDERS, default="auto", show_default=True)
+@click.option("--hop", type=click.IntRange(1, 100_000), default=40, show_default=True, help="Frames between answers.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a file, with its timeline.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="OUT.png", help="Probabilities over time.")
+@click.option("--log-level", type=LOG_LEVELS, default="warning", show_default=True)
+def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
+    r"""Judge audio files (or folders, or patterns) and print their genres.
+
+    \b
+    genred classify song.mp3
+    genred classify --json music/ > genres.jsonl
+    """
+    from .timeline import classify_files
+
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s")
+    raise SystemExit(classify_files(files, **options))

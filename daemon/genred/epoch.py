@@ -1,0 +1,194 @@
+"""Epoch: an unbroken stretch of one station, from samples to windows that are due.
+
+::
+
+    mono samples, native rate --soxr--> sample_rate --AutoGain--> FrameStream --> the last frames --> a Window every hop
+
+Time is counted in samples at the model's rate since the epoch began; soxr's output sample n is the input at
+n * native / sample_rate, its delay already taken out. Nothing in here knows threads or clocks: ``classify`` and the
+daemon's worker run the same code.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+
+from .features import AutoGain, Frames, FrameStream, GainRule, GainStream, Mfcc, Samples
+from .levels import HopLevels, Peak
+
+QUALITY = "HQ"  # soxr's 20-bit recipe: images below -120 dB
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What is judged: windows of `window_frames`, one every `hop_frames`."""
+
+    window_frames: int
+    hop_frames: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window that is due.
+
+    Attributes
+    ----------
+    number : int
+        Counts from 0 in its epoch.
+    first_sample, last_sample : int
+        At the model's rate, both included.
+    mfcc : Frames
+        [T, C], float32.
+    level_dbfs : float
+        RMS of the newest hop, before the gain.
+    lost_ms : float
+        How much of the window was lost on the way and is zeros.
+    silent : bool
+        What sounds at its end is silence.
+    """
+
+    number: int
+    first_sample: int
+    last_sample: int
+    mfcc: Frames
+    level_dbfs: float
+    gain_db: float
+    lost_ms: float
+    silent: bool
+
+
+class Epoch:
+    """See the module.
+
+    Parameters
+    ----------
+    mfcc : Mfcc
+        Shared by all epochs: it holds no state.
+    geometry : Geometry
+    rule : GainRule
+    rate_hz : int
+        The source's own rate.
+    gain_db : float, optional
+        Fixes the gain.
+    """
+
+    def __init__(
+        self, mfcc: Mfcc, geometry: Geometry, rule: GainRule, rate_hz: int, gain_db: float | None = None
+    ) -> None:
+        self.spec, self.geometry, self.rate_hz = mfcc.spec, geometry, rate_hz
+        self.gain = AutoGain(rule, gain_db)
+        self.levels = HopLevels(self.spec.hop_length, self.spec.sample_rate)
+        self.peak = Peak()
+        self.pushed = 0  # native samples taken, lost ones included
+        self.lost = 0  # native samples that were zeros in their place
+        self.nonfinite = 0  # samples that were not numbers, now 0
+        self.frames = 0
+        self.due = 0  # windows
+        self._resampler = (
+            None
+            if rate_hz == self.spec.sample_rate
+            else soxr.ResampleStream(rate_hz, self.spec.sample_rate, 1, dtype="float32", quality=QUALITY)
+        )
+        self._gain_stream = GainStream(self.gain, self.spec.hop_length)
+        self._frame_stream = FrameStream(mfcc)
+        self._recent: Frames = np.empty((0, self.spec.n_mfcc), np.float32)
+        self._losses: deque[tuple[int, int]] = deque()  # native positions [from, to)
+        self._hop = geometry.hop_frames * self.spec.hop_length  # samples between two windows
+        self._span = self.spec.samples(geometry.window_frames)  # samples in a window
+        self._taken = 0  # samples at the model's rate
+
+    @property
+    def narrow_band(self) -> bool:
+        """Whether the source's rate cannot carry the band that the features look at."""
+        return self.rate_hz < self.spec.sample_rate
+
+    @property
+    def unframed(self) -> int:
+        """Native samples taken that are in no frame yet: in the resampler, or in a partial frame."""
+        framed = round(self.spec.samples(self.frames) * self.rate_hz / self.spec.sample_rate)
+        return max(self.pushed - framed, 0)
+
+    @property
+    def progress(self) -> float:
+        """How much of the first window is there, 0 to 1."""
+        return min(self.frames / self.geometry.window_frames, 1.0)
+
+    @property
+    def until_due_s(self) -> float:
+        """Seconds of audio missing to the next window."""
+        return (self.due * self._hop + self._span - self._taken) / self.spec.sample_rate
+
+    def native_position(self, sample: int) -> int:
+        """Where `sample`, counted at the model's rate, is in the source's own samples."""
+        return round(sample * self.rate_hz / self.spec.sample_rate)
+
+    def feed(self, samples: Samples) -> list[Window]:
+        """Take mono `samples` [N] at the native rate; return the windows they complete."""
+        finite = np.isfinite(samples)
+        if not finite.all():
+            self.nonfinite += int(np.count_nonzero(~finite))
+            samples = np.where(finite, samples, np.float32(0))
+        self.peak.push(samples)
+        self.pushed += len(samples)
+        return self._advance(self._resampled(samples, last=False))
+
+    def lose(self, n: int) -> list[Window]:
+        """Put zeros in the place of `n` native samples that were lost."""
+        self._losses.append((self.pushed, self.pushed + n))
+        self.lost += n
+        self.pushed += n
+        return self._advance(self._resampled(np.zeros(n, np.float32), last=False))
+
+    def finish(self) -> list[Window]:
+        """Take what the resampler still holds; the stream has ended."""
+        return self._advance(self._resampled(np.empty(0, np.float32), last=True))
+
+    def _resampled(self, samples: Samples, *, last: bool) -> Samples:
+        if self._resampler is None:
+            return samples
+        resampled: Samples = self._resampler.resample_chunk(samples, last=last)
+        return resampled
+
+    def _advance(self, samples: Samples) -> list[Window]:
+        """Go from window end to window end, so that each sees the level and gain of its own end in any chunking."""
+        windows = []
+        while len(samples):
+            end = self.due * self._hop + self._span
+            piece, samples = samples[: end - self._taken], samples[end - self._taken :]
+            self._take(piece)
+            if self._taken == end:
+                windows.append(self._window(self.due))
+                self.due += 1
+        return windows
+
+    def _take(self, samples: Samples) -> None:
+        self._taken += len(samples)
+        self.levels.push(samples)
+        frames = self._frame_stream.push(self._gain_stream.push(samples))
+        self.frames += len(frames)
+        self._recent = np.concatenate([self._recent, frames])[-self.geometry.window_frames :]
+
+    def _window(self, number: int) -> Window:
+        first = number * self._hop
+        last = first + self._span - 1
+        return Window(
+            number=number,
+            first_sample=first,
+            last_sample=last,
+            mfcc=self._recent,
+            level_dbfs=self.levels.dbfs(self.geometry.hop_frames),
+            gain_db=self.gain.gain_db,
+            lost_ms=self._lost_ms(first, last),
+            silent=self.levels.silent,
+        )
+
+    def _lost_ms(self, first: int, last: int) -> float:
+        begin, end = self.native_position(first), self.native_position(last + 1)
+        while self._losses and self._losses[0][1] <= begin:
+            self._losses.popleft()
+        overlap = sum(max(min(to, end) - max(at, begin), 0) for at, to in self._losses)
+        return 1000.0 * overlap / self.rate_hz

@@ -1,0 +1,337 @@
+"""The wire format: one record a message, a unit under each field. PROTOCOL.md says it in prose.
+
+Two frames: the topic ``type/station/`` (``type/`` where there is no station) and the record as JSON. A field that does
+not apply is left out, never null. A minor version adds fields; readers ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+VERSION = "1.0"
+
+State = Literal["connecting", "running", "silent", "stalled", "lost", "ended"]
+Reason = Literal["silence", "warming-up", "too-short", "unsure"]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every message carries. The publisher fills it in when it sends.
+
+    Attributes
+    ----------
+    v : str
+        major.minor of this format.
+    boot : str
+        Of this run of the daemon: `seq` and `epoch` count from its start.
+    station : str
+    seq : int
+        Per topic, from 0, without holes.
+    time : str
+        When it was sent: RFC 3339, UTC.
+    repeat : bool
+        Sent again for a new subscriber; the same `seq` has been sent before.
+    """
+
+    v: str = VERSION
+    boot: str = ""
+    station: str | UnsetType = UNSET
+    seq: int = 0
+    time: str = ""
+    repeat: bool | UnsetType = UNSET
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Accuracy that the model's card claims, with its 95 % interval; all 0 to 1."""
+
+    split: str
+    input: str
+    tracks: int
+    accuracy: float
+    low: float
+    high: float
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """The model in use."""
+
+    name: str
+    sha256: str
+    provider: str
+    claim: Claim | UnsetType = UNSET
+
+
+class StationInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One station the daemon listens to."""
+
+    name: str
+    uri: str
+
+
+class Hello(Header, frozen=True, kw_only=True, tag="hello"):
+    """What the daemon is and does.
+
+    Attributes
+    ----------
+    daemon : str
+        genred's version.
+    hop_frames, window_frames : int
+    hop_s, window_s : float
+        The same in seconds.
+    sample_rate : int
+        Hz; sample positions in messages count at this rate.
+    """
+
+    daemon: str
+    model: Model
+    labels: tuple[str, ...]
+    sample_rate: int
+    hop_frames: int
+    hop_s: float
+    window_frames: int
+    window_s: float
+    stations: tuple[StationInfo, ...]
+
+
+class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
+    """The answer to one window: a label, or the reason why there is none.
+
+    Attributes
+    ----------
+    epoch : int
+        Of the station, from 0; samples count from its start.
+    first_sample, last_sample : int
+        Both included.
+    window_s : float
+        Length of the audio that was judged, seconds.
+    clock : str
+        What the station's times rest on.
+    heard_at : str
+        When the window's last sample sounded: RFC 3339, UTC.
+    label : str
+    confidence : float
+        Probability of `label`, 0 to 1.
+    probabilities : dict
+        Of every label; they sum to 1.
+    reason : str
+        Why there is no label.
+    progress : float
+        While warming up: how much of the first window is there, 0 to 1.
+    level_dbfs : float
+        RMS of the newest hop, before the gain.
+    gain_db : float
+    lost_ms : float
+        Of the window, milliseconds that were lost and are zeros.
+    skipped : int
+        Windows of this epoch not judged so far.
+    latency_ms : float
+        From the hand-over of the block that completed the window to the send.
+    age_ms : float
+        From `heard_at` to the send.
+    narrow_band : bool
+        The source's sample rate cannot carry the band the model listens to.
+    """
+
+    epoch: int
+    first_sample: int
+    last_sample: int
+    window_s: float
+    clock: Literal["device", "arrival", "none"]
+    heard_at: str | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    probabilities: dict[str, float] | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
+    progress: float | UnsetType = UNSET
+    level_dbfs: float
+    gain_db: float
+    lost_ms: float
+    skipped: int
+    latency_ms: float = 0.0
+    age_ms: float | UnsetType = UNSET
+    narrow_band: bool | UnsetType = UNSET
+
+
+class Event(Header, frozen=True, kw_only=True, tag="event"):
+    """Something that happened once.
+
+    Attributes
+    ----------
+    event : str
+        ``state``, ``epoch``, ``loss``, ``overrun``, ``error`` or ``clock-step``.
+    text : str
+        For people.
+    state, previous : str
+        Of a ``state`` event.
+    epoch : int
+    samples : int
+        Lost or overwritten, at the station's own rate.
+    duration_ms : float
+        The same in time; of a ``clock-step``, how far the wall clock moved.
+    """
+
+    event: Literal["state", "epoch", "loss", "overrun", "error", "clock-step"]
+    text: str
+    state: State | UnsetType = UNSET
+    previous: State | UnsetType = UNSET
+    epoch: int | UnsetType = UNSET
+    samples: int | UnsetType = UNSET
+    duration_ms: float | UnsetType = UNSET
+
+
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples at the station's own rate, and windows; these hold always.
+
+    ``expected = captured + lost``, ``captured = fed + overwritten + discarded + waiting`` and
+    ``due = published + skipped``.
+    """
+
+    expected: int = 0
+    captured: int = 0
+    lost: int = 0
+    fed: int = 0
+    overwritten: int = 0
+    discarded: int = 0
+    waiting: int = 0
+    due: int = 0
+    published: int = 0
+    skipped: int = 0
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong since the start, counted.
+
+    Attributes
+    ----------
+    losses : int
+        Times the source was lost.
+    overflows : int
+        Times the driver said that it lost input.
+    undecoded : int
+        Pieces of input that could not be decoded.
+    nonfinite : int
+        Samples that were no numbers and became 0.
+    clipped : int
+        Samples at full scale.
+    crashes : int
+        Unexpected errors in the source's code.
+    failed : int
+        Windows to which the model had no usable answer.
+    """
+
+    losses: int = 0
+    overflows: int = 0
+    undecoded: int = 0
+    nonfinite: int = 0
+    clipped: int = 0
+    crashes: int = 0
+    failed: int = 0
+
+
+class LastEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest estimate, in short."""
+
+    last_sample: int
+    label: str | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon's own load.
+
+    Attributes
+    ----------
+    uptime_s : float
+    cpu_percent : float
+        Of one core, over the last second.
+    memory_mb : float
+        Resident, 10^6 bytes.
+    subscriptions : int
+        Topics that somebody subscribes to.
+    """
+
+    uptime_s: float
+    cpu_percent: float
+    memory_mb: float
+    subscriptions: int
+
+
+class Status(Header, frozen=True, kw_only=True, tag="status"):
+    """Each second, the health of one station.
+
+    Attributes
+    ----------
+    state : str
+    since : str
+        When it came into that state: RFC 3339, UTC.
+    text : str
+        Why it is lost.
+    epoch : int
+    rate_hz : int
+        The source's own rate.
+    ring_fill : float
+        0 to 1.
+    level_dbfs, peak_dbfs : float
+        Of the newest hop, RMS; the greatest sample of the last second. Both before the gain.
+    this_epoch, total : Counters
+        Of the present epoch; since the daemon's start.
+    """
+
+    state: State
+    since: str
+    text: str | UnsetType = UNSET
+    epoch: int
+    rate_hz: int | UnsetType = UNSET
+    ring_fill: float
+    level_dbfs: float
+    peak_dbfs: float
+    gain_db: float
+    this_epoch: Counters
+    total: Counters
+    faults: Faults
+    last: LastEstimate | UnsetType = UNSET
+    process: Process
+
+
+Message = Hello | Estimate | Event | Status
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Message)
+
+
+def topic_of(message: Message) -> str:
+    """``type/station/``, closed by a slash because subscribers match prefixes."""
+    kind = type(message).__struct_config__.tag
+    return f"{kind}/" if message.station is UNSET else f"{kind}/{message.station}/"
+
+
+def encode(message: Message) -> bytes:
+    """JSON of `message`."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes) -> Message:
+    """Message in `payload`; unknown fields are ignored.
+
+    Raises
+    ------
+    ValueError
+        If it is not a message of this major version.
+    """
+    message: Message = _decoder.decode(payload)
+    if message.v.partition(".")[0] != VERSION.partition(".")[0]:
+        raise ValueError(f"message of version {message.v}; this reader knows {VERSION}")
+    return message
+
+
+def plain(text: str) -> str:
+    """`text` from outside without control characters, at most 500 characters."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:500])
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a message."""
+    return msgspec.json.schema(Message)

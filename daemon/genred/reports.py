@@ -1,0 +1,114 @@
+"""Reports: the records that say what a station knows. Pure functions from state to message."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from .classifier import Classifier, Verdict
+from .clock import UtcClock
+from .messages import Claim, Estimate, Hello, LastEstimate, Model, Process, StationInfo, Status
+from .station import Due, Station, Stretch
+
+T = TypeVar("T")
+
+
+def hello(version: str, classifier: Classifier, hop_frames: int, stations: list[Station]) -> Hello:
+    """What the daemon is and does."""
+    card, claim = classifier.card, classifier.claim()
+    return Hello(
+        daemon=version,
+        model=Model(
+            name=classifier.name,
+            sha256=classifier.digest,
+            provider=classifier.provider,
+            claim=UNSET
+            if claim is None
+            else Claim(claim.split, claim.input, claim.tracks, claim.accuracy, claim.low, claim.high),
+        ),
+        labels=card.labels,
+        sample_rate=card.spec.sample_rate,
+        hop_frames=hop_frames,
+        hop_s=hop_frames * card.spec.hop_length / card.spec.sample_rate,
+        window_frames=card.window_frames,
+        window_s=card.spec.seconds(card.window_frames),
+        stations=tuple(StationInfo(name=station.name, uri=station.uri) for station in stations),
+    )
+
+
+def estimate(due: Due, verdict: Verdict) -> Estimate:
+    """Build the answer to a window."""
+    window, epoch = due.window, due.stretch.epoch
+    return Estimate(
+        station=due.station.name,
+        epoch=due.stretch.number,
+        first_sample=window.first_sample,
+        last_sample=window.last_sample,
+        window_s=epoch.spec.seconds(epoch.geometry.window_frames),
+        clock=due.station.source.clock,
+        label=_given(verdict.label),
+        confidence=_given(verdict.confidence),
+        probabilities=_given(verdict.probabilities),
+        reason=_given(verdict.reason),
+        level_dbfs=window.level_dbfs,
+        gain_db=window.gain_db,
+        lost_ms=window.lost_ms,
+        skipped=due.stretch.skipped,
+        narrow_band=epoch.narrow_band or UNSET,
+    )
+
+
+def unripe(station: Station, stretch: Stretch) -> Estimate:
+    """Say that there is no window yet, or, once the source has ended, that there will be none."""
+    epoch = stretch.epoch
+    return Estimate(
+        station=station.name,
+        epoch=stretch.number,
+        first_sample=0,
+        last_sample=max(epoch.spec.samples(epoch.frames) - 1, 0),
+        window_s=epoch.spec.seconds(epoch.frames),
+        clock=station.source.clock,
+        reason="too-short" if station.state == "ended" else "warming-up",
+        progress=epoch.progress,
+        level_dbfs=epoch.levels.dbfs(epoch.geometry.hop_frames),
+        gain_db=epoch.gain.gain_db,
+        lost_ms=1000 * epoch.lost / epoch.rate_hz,
+        skipped=0,
+        narrow_band=epoch.narrow_band or UNSET,
+    )
+
+
+def status(station: Station, last: Estimate | None, process: Process, utc: UtcClock) -> Status:
+    """Health of `station`, whose newest estimate is `last`."""
+    this_epoch, total = station.counters()
+    stretch = station.last_stretch
+    epoch = stretch.epoch if stretch else None
+    return Status(
+        station=station.name,
+        state=station.state,
+        since=utc.text(station.since_s),
+        text=station.text or UNSET,
+        epoch=stretch.number if stretch else 0,
+        rate_hz=stretch.intake.rate_hz if stretch else UNSET,
+        ring_fill=stretch.ring_fill if stretch else 0.0,
+        level_dbfs=epoch.levels.dbfs(epoch.geometry.hop_frames) if epoch else -120.0,
+        peak_dbfs=epoch.peak.take_dbfs() if epoch else -120.0,
+        gain_db=epoch.gain.gain_db if epoch else 0.0,
+        this_epoch=this_epoch,
+        total=total,
+        faults=station.faults(),
+        last=_short(last),
+        process=process,
+    )
+
+
+def _short(last: Estimate | None) -> LastEstimate | UnsetType:
+    if last is None:
+        return UNSET
+    return LastEstimate(last_sample=last.last_sample, label=last.label, confidence=last.confidence, reason=last.reason)
+
+
+def _given(value: T | None) -> T | UnsetType:
+    """Leave out what is not there: the wire knows no null."""
+    return UNSET if value is None else value

@@ -1,0 +1,166 @@
+"""Service: who runs what, from start to stop.
+
+==============  =======================================  =====================================
+thread          owns                                     ends
+==============  =======================================  =====================================
+main            signals, dashboard, systemd              with the process
+publisher       the XPUB socket                          asked, and waited for
+worker          stations, epochs, snapshot               asked, and waited for a second
+source NAME     one source; the write side of its ring   with the process: it may hang in C
+==============  =======================================  =====================================
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from . import __version__, reports, systemd
+from .classifier import Classifier, find_model
+from .clock import UtcClock
+from .config import Config
+from .epoch import Epoch, Geometry
+from .errors import ConfigError, RequiredSourceError
+from .features import Mfcc
+from .publisher import Publisher
+from .sources import open_source
+from .station import NewEpoch, Station
+from .supervisor import Supervisor
+from .worker import Snapshot, Worker
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+JOIN_S = 0.5
+HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
+NOT_THERE = ("connecting", "lost", "stalled")
+
+Show = Callable[[Snapshot], None]
+
+
+def run(config: Config, show: Show) -> None:
+    """Listen, judge and publish until a signal, or until every source has ended.
+
+    `show` is called with the newest snapshot, some ten times a second.
+
+    Raises
+    ------
+    BadInputError
+        Before anything has started: a source, the model or the endpoint cannot work as configured.
+    RequiredSourceError
+        With ``require``: a station was not there for so long.
+    Exception
+        Whatever went wrong in the worker: a fault of genred.
+    """
+    stop, wake = threading.Event(), threading.Event()
+    if not config.station:
+        raise ConfigError("no station to listen to; name one, for example mic: or demo:")
+    opened = [(station, open_source(station.uri)) for station in config.station]
+    with ExitStack() as stack:
+        stack.enter_context(_signals(stop))
+        utc = UtcClock()
+        publisher = stack.enter_context(Publisher(config.bind, utc))
+        classifier = Classifier(Path(config.model) if config.model else find_model(), config.provider)
+        log.info("model %s on %s", classifier.name, classifier.choice)
+        new_epoch = _epochs(classifier, config.hop)
+        supervisors = [Supervisor(entry.name, source.source, stop, wake) for entry, source in opened]
+        stations = [
+            Station(entry.name, entry.uri, source, new_epoch, supervisor)
+            for (entry, source), supervisor in zip(opened, supervisors, strict=True)
+        ]
+        hello = reports.hello(__version__, classifier, config.hop, stations)
+        publisher.send(hello)
+        worker = Worker(stations, classifier, publisher, utc, hello, wake)
+        stack.callback(worker.end, JOIN_S)
+        stack.callback(stop.set)
+        for supervisor in supervisors:
+            supervisor.start()
+        worker.start()
+        log.info("listening to %d stations, publishing at %s", len(stations), config.bind)
+        _watch(config, worker, publisher, stop, show)
+
+
+def _watch(config: Config, worker: Worker, publisher: Publisher, stop: threading.Event, show: Show) -> None:
+    """Wait for the end; meanwhile show what happens and tell systemd that all is well."""
+    pulse = Pulse(worker, publisher)
+    absent: dict[str, float] = {}
+    while not stop.wait(TICK_S):
+        if worker.error is not None:
+            raise worker.error
+        snapshot = worker.snapshot
+        show(snapshot)
+        if snapshot.finished:
+            return
+        pulse.beat()
+        if config.require is not None:
+            _check_required(snapshot, absent, config.require)
+    log.info("stopping")
+    systemd.notify("STOPPING=1")
+
+
+def _check_required(snapshot: Snapshot, absent: dict[str, float], require_s: float) -> None:
+    """Refuse to go on without a station that has not been there for `require_s`."""
+    now_s = time.monotonic()
+    for view in snapshot.stations:
+        status = view.status
+        if status.state not in NOT_THERE:
+            absent.pop(str(status.station), None)
+        elif now_s - absent.setdefault(str(status.station), now_s) >= require_s:
+            why = status.text or "no audio has come"
+            raise RequiredSourceError(f"station {status.station} is {status.state} for {require_s:g} s: {why}")
+
+
+class Pulse:
+    """Feeds systemd's watchdog while worker and publisher finish their rounds; a lost source is health, not a hang."""
+
+    def __init__(self, worker: Worker, publisher: Publisher) -> None:
+        self._worker, self._publisher = worker, publisher
+        timeout_s = systemd.watchdog_s()
+        self._every_s = timeout_s / 3 if timeout_s else 1.0
+        self._due_s = 0.0
+        self._ready = False
+
+    def beat(self) -> None:
+        """Tell systemd what there is to tell, if it is time."""
+        now_s = time.monotonic()
+        if now_s < self._due_s or not self._worker.snapshot.stations:
+            return
+        self._due_s = now_s + self._every_s
+        if now_s - min(self._worker.round_s, self._publisher.round_s) > HEALTHY_S:
+            log.error("the worker or the publisher hangs; the watchdog is not fed")
+            return
+        states = [view.status.state for view in self._worker.snapshot.stations]
+        running = sum(state not in NOT_THERE for state in states)
+        systemd.notify(*([] if self._ready else ["READY=1"]), "WATCHDOG=1", f"STATUS={running}/{len(states)} stations")
+        self._ready = True
+
+
+def _epochs(classifier: Classifier, hop_frames: int) -> NewEpoch:
+    """Make what makes an epoch of a given rate, as the model's card wants it."""
+    card = classifier.card
+    mfcc, geometry = Mfcc(card.spec), Geometry(card.window_frames, hop_frames)
+    return lambda rate_hz, gain_db: Epoch(mfcc, geometry, card.gain, rate_hz, gain_db)
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM end the daemon; the second SIGINT ends it at once."""
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            os._exit(130)
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

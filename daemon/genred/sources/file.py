@@ -1,0 +1,149 @@
+"""Files: everything FFmpeg decodes, any rate and channel count, mixed to mono."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SourceError
+from ..features import Samples
+from ..ring import Block
+from . import Clock, Options, Output, choice, flag
+
+av.logging.set_level(av.logging.PANIC)  # libav would write to the terminal by itself
+BLOCK_S = 0.1  # a paced file is handed over in pieces of this length
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Decoded audio: `block` [N, 1] at `rate_hz`."""
+
+    rate_hz: int
+    block: Block
+
+
+def check(path: Path) -> None:
+    """Find out whether `path` can be judged.
+
+    Raises
+    ------
+    SourceError
+        If it is missing, unreadable, empty, or has no audio that can be decoded.
+    """
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder, not an audio file")
+    try:
+        with path.open("rb") as file:
+            if not file.read(1) and not path.is_fifo():
+                raise SourceError(f"{path} is empty")
+    except FileNotFoundError as error:
+        raise SourceError(f"no file {path}") from error
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+    if next(decode(path), None) is None:
+        raise SourceError(f"{path} has no audio that can be decoded: it is damaged, or ends before the first sample")
+
+
+def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[Piece]:
+    """Pieces of the best audio stream of `path`, in order; `on_error` is called for each packet that is damaged.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing to decode.
+    """
+    try:
+        container = av.open(os.fspath(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(f"{path} is not audio that can be decoded") from error
+    with container:
+        if not container.streams.audio:
+            raise SourceError(f"{path} has no sound in it")
+        stream = container.streams.audio[0]
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                for frame in packet.decode():
+                    yield _piece(frame)
+            except (av.error.EOFError, av.error.ExitError):
+                return
+            except av.FFmpegError:
+                on_error()
+                if packet is None or packet.size == 0:
+                    return
+
+
+def _piece(frame: av.AudioFrame) -> Piece:
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    mono = _as_float(samples).mean(axis=0, dtype=np.float32)  # [N]
+    return Piece(frame.sample_rate, mono[:, None])
+
+
+def _as_float(samples: NDArray[Any]) -> Samples:
+    """Full scale of any sample format to +-1."""
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float32)
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+
+
+class AudioFile:
+    """``file:PATH?pace=realtime|max&loop=1``: a file as a station.
+
+    Parameters
+    ----------
+    path : Path
+    realtime : bool
+        Deliver at the speed of sound being played, as a live station would; else as fast as it is taken.
+    loop : bool
+        Begin again at the end, for ever.
+    """
+
+    clock: Clock = "none"
+
+    def __init__(self, path: Path, *, realtime: bool = False, loop: bool = False) -> None:
+        check(path)
+        self.path, self.live, self._loop = path, realtime, loop
+        self.finite = not loop
+
+    @classmethod
+    def from_options(cls, target: str, options: Options) -> AudioFile:
+        """Make the source that a URI names."""
+        pace = options.take("pace", choice("realtime", "max"), "max")
+        return cls(Path(target), realtime=pace == "realtime", loop=options.take("loop", flag, False))
+
+    def run(self, output: Output) -> None:
+        """Deliver the file, or again and again."""
+        self._play(output)
+        while self._loop and not output.stop.is_set():
+            self._play(output)
+
+    def _play(self, output: Output) -> None:
+        rate_hz, intake, due_s = 0, None, time.monotonic()
+        for piece in decode(self.path, output.count_error):
+            if intake is None or piece.rate_hz != rate_hz:
+                rate_hz = piece.rate_hz
+                intake = output.begin(rate_hz)
+            step = max(round(BLOCK_S * rate_hz), 1)
+            for start in range(0, len(piece.block), step):
+                part = piece.block[start : start + step]
+                if self.live:
+                    due_s += len(part) / rate_hz
+                    output.stop.wait(max(due_s - time.monotonic(), 0.0))
+                intake.write(part)
+            if output.stop.is_set():
+                return

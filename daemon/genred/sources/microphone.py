@@ -1,0 +1,182 @@
+"""Microphone and line-in, through PortAudio.
+
+Three activities meet here. **The driver's callback** runs in PortAudio's thread and may not block: it copies the block
+into the ring of each station, counts overflows and returns. **Each station's thread** opens the stream it shares with
+the others on that device and watches that blocks keep coming; it may wait. **The worker** reads the rings.
+
+No lock is needed between callback and stations: the callback takes the tuple of listeners once, and adding or removing
+one replaces the tuple.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import SourceError, SourceLost
+from . import Clock, Intake, Options, Output
+
+BLOCK = 1024  # samples; smaller ones only cost wake-ups
+MOST_CHANNELS = 2  # opened where no channels are asked for
+WATCH_S = 0.25
+GONE_S = 10.0  # without a block for so long the device is lost
+
+try:
+    import sounddevice as sd
+except OSError as error:  # PortAudio itself is missing
+    raise SourceError("PortAudio is missing: install libportaudio2 (apt install libportaudio2)") from error
+
+
+@dataclass(frozen=True)
+class _Listener:
+    intake: Intake
+    columns: slice | list[int]
+
+
+class _Device:
+    """One input device and the one stream that all its stations share."""
+
+    def __init__(self, selector: str) -> None:
+        self.selector = selector
+        self.channels_wanted = 0
+        self.last_block_s = 0.0
+        self._listeners: tuple[_Listener, ...] = ()
+        self._stream: Any = None
+        self._guard = threading.Lock()  # between station threads that open and close
+
+    def attach(self, output: Output, channels: tuple[int, ...]) -> _Listener:
+        """Open the stream if nobody has yet; let `output` hear `channels`.
+
+        Raises
+        ------
+        SourceLost
+            If there is no such device now, or it cannot be opened.
+        """
+        with self._guard, _portaudio:
+            if self._stream is None:
+                self._stream = self._open()
+            opened = self._stream.channels
+            if channels and max(channels) > opened:
+                raise SourceLost(f"{self} has {opened} channels; there is no channel {max(channels)}")
+            columns = [c - 1 for c in channels] if channels else slice(0, min(opened, MOST_CHANNELS))
+            width = len(channels) or min(opened, MOST_CHANNELS)
+            listener = _Listener(output.begin(round(self._stream.samplerate), width), columns)
+            self._listeners = (*self._listeners, listener)
+            return listener
+
+    def detach(self, listener: _Listener) -> None:
+        """Stop delivering to `listener`; close the stream after the last."""
+        with self._guard:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+            if not self._listeners and self._stream is not None:
+                stream, self._stream = self._stream, None
+                _portaudio.close(stream)
+
+    def __str__(self) -> str:
+        return f"the input {self.selector!r}" if self.selector else "the default input"
+
+    def _open(self) -> Any:
+        selector: str | int | None = int(self.selector) if self.selector.isdecimal() else self.selector or None
+        try:
+            info = sd.query_devices(selector, "input")
+            channels = min(info["max_input_channels"], max(self.channels_wanted, MOST_CHANNELS))
+            stream = sd.InputStream(
+                device=info["index"],
+                channels=channels,
+                samplerate=info["default_samplerate"],
+                blocksize=BLOCK,
+                dtype="float32",
+                callback=self._callback,
+            )
+            self.last_block_s = time.monotonic()
+            stream.start()
+        except (sd.PortAudioError, ValueError) as error:
+            raise SourceLost(f"{self} is not there or cannot be opened: {str(error).splitlines()[0]}") from error
+        _portaudio.opened += 1
+        return stream
+
+    def _callback(self, indata: Any, _frames: int, _time: Any, status: Any) -> None:
+        for listener in self._listeners:
+            listener.intake.overwrite(indata[:, listener.columns])
+            listener.intake.overflows += bool(status.input_overflow)
+        self.last_block_s = time.monotonic()
+
+
+class _PortAudio:
+    """The library sees devices only as they were at its start, so it is started anew while no stream is open."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._guard.acquire()
+        if self.opened == 0:
+            sd._terminate()
+            sd._initialize()
+
+    def __exit__(self, *_: object) -> None:
+        self._guard.release()
+
+    def close(self, stream: Any) -> None:
+        """Close `stream`, which has been opened."""
+        with self._guard:
+            self.opened -= 1
+            stream.close(ignore_errors=True)
+
+
+_portaudio = _PortAudio()
+_devices: dict[str, _Device] = {}
+
+
+class Microphone:
+    """``mic:``, ``mic:NAME-or-index?channels=3,4``: some channels of an input device, mixed to one.
+
+    Parameters
+    ----------
+    selector : str
+        Part of the device's name, or its index; empty for the default input.
+    channels : tuple of int
+        From 1; empty for the first two.
+    """
+
+    clock: Clock = "device"
+    live = True
+    finite = False
+
+    def __init__(self, selector: str = "", channels: tuple[int, ...] = ()) -> None:
+        self._channels = channels
+        self._device = _devices.setdefault(selector, _Device(selector))
+        self._device.channels_wanted = max(self._device.channels_wanted, *channels, 0)
+
+    @classmethod
+    def from_options(cls, target: str, options: Options) -> Microphone:
+        """Make the source that a URI names."""
+        return cls(target, options.take("channels", _channels, ()))
+
+    def run(self, output: Output) -> None:
+        """Deliver until the device is gone."""
+        listener = self._device.attach(output, self._channels)
+        try:
+            while not output.stop.wait(WATCH_S):
+                if time.monotonic() - self._device.last_block_s > GONE_S:
+                    raise SourceLost(f"{self._device} has delivered nothing for {GONE_S:.0f} s")
+        finally:
+            self._device.detach(listener)
+
+
+def _channels(text: str) -> tuple[int, ...]:
+    channels = tuple(int(part) for part in text.split(","))
+    if min(channels) < 1 or max(channels) > 256 or len(set(channels)) < len(channels):
+        raise ValueError("must be different channel numbers from 1, as in 3,4")
+    return channels
+
+
+def default_input() -> str | None:
+    """Name of the default input device; None if there is none."""
+    try:
+        return str(sd.query_devices(kind="input")["name"])
+    except (sd.PortAudioError, ValueError):
+        return None

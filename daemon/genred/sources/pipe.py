@@ -1,0 +1,71 @@
+"""Raw PCM on stdin, as rtl_fm, arecord or ffmpeg write it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import numpy as np
+
+from ..errors import SourceError
+from ..ring import Block
+from . import Clock, Options, Output, choice, flag, whole
+
+READ_BYTES = 16384
+FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
+
+
+class Pipe:
+    """``-?format=s16le&rate=44100&channels=2&live=0``: interleaved samples until the writer closes.
+
+    A full ring stops the reading, so nothing is thrown away; with ``live=1`` a late worker skips windows instead of
+    falling behind the writer.
+    """
+
+    clock: Clock = "arrival"
+    finite = True
+    _taken = threading.Lock()
+
+    def __init__(self, encoding: str = "s16le", rate_hz: int = 44100, channels: int = 2, *, live: bool = False) -> None:
+        if not Pipe._taken.acquire(blocking=False):
+            raise SourceError("stdin (-) can feed one station only")
+        self._dtype = np.dtype(FORMATS[encoding])
+        self._rate_hz, self._channels, self.live = rate_hz, channels, live
+
+    @classmethod
+    def from_options(cls, options: Options) -> Pipe:
+        """Make the source that a URI names."""
+        return cls(
+            options.take("format", choice(*FORMATS), "s16le"),
+            options.take("rate", whole(1000, 768_000), 44100),
+            options.take("channels", whole(1, 64), 2),
+            live=options.take("live", flag, False),
+        )
+
+    def run(self, output: Output) -> None:
+        """Deliver what comes; bytes that do not make a whole sample wait for the rest."""
+        intake = output.begin(self._rate_hz)
+        size = self._dtype.itemsize * self._channels
+        pending = b""
+        while not output.stop.is_set():
+            chunk = os.read(sys.stdin.fileno(), READ_BYTES)
+            if not chunk:
+                break
+            pending += chunk
+            whole_samples = len(pending) // size * size
+            intake.write(self._mix(pending[:whole_samples]))
+            pending = pending[whole_samples:]
+        if pending:
+            output.count_error()
+
+    def _mix(self, content: bytes) -> Block:
+        samples = np.frombuffer(content, self._dtype).reshape(-1, self._channels)
+        if self._dtype.kind == "u":
+            floats = (samples.astype(np.float32) - 128.0) / 128.0
+        elif self._dtype.kind == "i":
+            floats = (samples / -float(np.iinfo(self._dtype).min)).astype(np.float32)
+        else:
+            floats = samples.astype(np.float32)
+        mono: Block = floats.mean(axis=1, dtype=np.float32)[:, None]
+        return mono

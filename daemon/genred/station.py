@@ -1,0 +1,331 @@
+"""Station: one named input as the worker sees it: its epochs, its state, its books.
+
+Everything here belongs to the worker's thread; the source runs in the Supervisor's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from .clock import SampleClock
+from .epoch import Epoch, Window
+from .messages import Counters, Event, Faults, State
+from .ring import Block
+from .sources import Intake, Opened, Stamp
+from .supervisor import Notice, Supervisor
+
+FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
+STALLED_S = 2.0  # a live source that delivers nothing for so long is stalled
+
+T = TypeVar("T", Counters, Faults)
+NewEpoch = Callable[[int, float | None], Epoch]  # (rate_hz, gain_db)
+
+
+@dataclass(eq=False)
+class Stretch:
+    """One epoch with its books.
+
+    Attributes
+    ----------
+    number : int
+        Of the epoch, in its station.
+    begins_at : int
+        Position in the intake's ring.
+    clock_begins_at : int
+        The same, counting what the clock found missing before.
+    ended_at : int or None
+        Position in the ring where it ended.
+    """
+
+    number: int
+    epoch: Epoch
+    intake: Intake
+    begins_at: int
+    clock_begins_at: int
+    ended_at: int | None = None
+    lost: int = 0
+    overwritten: int = 0
+    published: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def ring_fill(self) -> float:
+        """How full the ring is, 0 to 1."""
+        return min(self.intake.ring.waiting / self.intake.ring.capacity, 1.0)
+
+    def counters(self) -> Counters:
+        """Samples and windows as they stand."""
+        ring = self.intake.ring
+        written, read = (ring.written, ring.read_position) if self.ended_at is None else (self.ended_at,) * 2
+        pushed = read - self.begins_at - self.overwritten
+        unframed = min(self.epoch.unframed, pushed)
+        return Counters(
+            expected=written - self.begins_at + self.lost,
+            captured=written - self.begins_at,
+            lost=self.lost,
+            fed=pushed - unframed,
+            overwritten=self.overwritten,
+            discarded=0 if self.ended_at is None else unframed,
+            waiting=written - read + (unframed if self.ended_at is None else 0),
+            due=self.epoch.due,
+            published=self.published,
+            skipped=self.skipped,
+        )
+
+
+@dataclass(frozen=True)
+class Due:
+    """A window to be judged, and where it comes from.
+
+    Attributes
+    ----------
+    handed_over_s : float
+        Monotonic time at which the block that completed it was handed over.
+    heard_s : float or None
+        Monotonic time at which its last sample sounded.
+    """
+
+    station: Station
+    stretch: Stretch
+    window: Window
+    handed_over_s: float
+    heard_s: float | None
+
+
+class Station:
+    """See the module.
+
+    Parameters
+    ----------
+    name, uri : str
+    opened : Opened
+    new_epoch : callable
+        Makes the Epoch of a rate.
+    supervisor : Supervisor
+        Runs ``opened.source``.
+
+    Attributes
+    ----------
+    stretch : Stretch or None
+        The present epoch; None while nothing is connected.
+    events : list of Event
+        What happened since the worker last took them.
+    """
+
+    def __init__(self, name: str, uri: str, opened: Opened, new_epoch: NewEpoch, supervisor: Supervisor) -> None:
+        self.name, self.uri, self.source = name, uri, opened.source
+        self.state: State = "connecting"
+        self.text = ""
+        self.since_s = time.monotonic()
+        self.stretch: Stretch | None = None
+        self.last_stretch: Stretch | None = None  # the newest one that had audio
+        self.events: list[Event] = []
+        self._gain_db = opened.gain_db
+        self._new_epoch = new_epoch
+        self._supervisor = supervisor
+        self._clock: SampleClock | None = None
+        self._missing = 0  # samples the clock found missing in this intake
+        self._last_block_s = 0.0
+        self._losses = 0
+        self._ended: list[Stretch] = []  # their windows may still be on the way
+        self._total = Counters()
+        self._faults = Faults()
+        self._epochs = 0
+
+    def listen(self, now_s: float) -> list[Due]:
+        """Hear what has come; return the windows that are due. A live station keeps only its newest."""
+        self._settle()
+        notices = [self._supervisor.notices.popleft() for _ in range(len(self._supervisor.notices))]
+        dues: list[Due] = []
+        while self._connected():
+            closed = self._present.intake.closed
+            dues += self._hear()
+            if not closed:
+                break
+            dues += self._finish()
+        for notice in notices:  # read before the audio was, so all the audio they end has been heard
+            self._heed(notice, now_s)
+        self._watch(now_s)
+        return self._newest(dues) if self.source.live else dues
+
+    def until_due_s(self, now_s: float) -> float:
+        """Seconds until the next window can be complete, 0 if overdue; inf if there is nothing to wait for."""
+        if self.stretch is None or self.state == "stalled":
+            return float("inf")
+        return max(self.stretch.epoch.until_due_s - (now_s - self._last_block_s), 0.0)
+
+    def counters(self) -> tuple[Counters, Counters]:
+        """Of the present (or last) epoch, and of all together."""
+        total = self._total
+        for stretch in (*self._ended, *([self.stretch] if self.stretch else [])):
+            total = _add(total, stretch.counters())
+        return (self.last_stretch.counters() if self.last_stretch else Counters()), total
+
+    def faults(self) -> Faults:
+        """Everything that went wrong so far."""
+        faults = self._faults
+        for stretch in (*self._ended, *([self.stretch] if self.stretch else [])):
+            faults = _add(faults, _faults(stretch))
+        source = self._supervisor
+        return _add(faults, Faults(losses=self._losses, undecoded=source.undecoded, crashes=source.crashes))
+
+    @property
+    def _present(self) -> Stretch:
+        assert self.stretch is not None, "asked for only while connected"
+        return self.stretch
+
+    def _connected(self) -> bool:
+        """Whether there is an intake to read; takes the next one if need be."""
+        if self.stretch is None and self._supervisor.arrivals:
+            intake = self._supervisor.arrivals.popleft()
+            self._clock = None if self.source.clock == "none" else SampleClock(intake.rate_hz)
+            self._missing = 0
+            self._begin(intake, at=0)
+        return self.stretch is not None
+
+    def _hear(self) -> list[Due]:
+        dues: list[Due] = []
+        intake = self._present.intake
+        while intake.stamps:
+            stamp = intake.stamps.popleft()
+            read = intake.ring.read(stamp.position)
+            self._last_block_s = stamp.monotonic_s
+            if read.overwritten:
+                dues += self._overrun(read.overwritten, stamp, at=stamp.position - len(read.block))
+            dues += self._dues(self._present.epoch.feed(_mono(read.block)), stamp)
+            dues += self._ask_clock(stamp)
+        return dues
+
+    def _overrun(self, samples: int, stamp: Stamp, at: int) -> list[Due]:
+        self._present.overwritten += samples
+        self._tell_gap("overrun", samples, "by a worker that came too late")
+        return self._bridge(samples, stamp, at)
+
+    def _ask_clock(self, stamp: Stamp) -> list[Due]:
+        """Let the clock see a delivery. What it finds missing is lost at a device; elsewhere it only came later."""
+        if self._clock is None:
+            return []
+        self._clock.delivered(stamp.position + self._missing, stamp.monotonic_s)
+        samples = self._clock.lost()
+        if not samples:
+            return []
+        self._missing += samples
+        if self.source.clock != "device":
+            self._present.clock_begins_at += samples
+            return []
+        self._present.lost += samples
+        self._tell_gap("loss", samples, "at the device")
+        return self._bridge(samples, stamp, at=stamp.position)
+
+    def _tell_gap(self, kind: str, samples: int, where: str) -> None:
+        duration_s = samples / self._present.intake.rate_hz
+        self._tell(
+            Event(
+                event="loss" if kind == "loss" else "overrun",
+                text=f"{duration_s:.3f} s of audio lost {where}",
+                epoch=self._present.number,
+                samples=samples,
+                duration_ms=1000 * duration_s,
+            )
+        )
+
+    def _bridge(self, samples: int, stamp: Stamp, at: int) -> list[Due]:
+        """Fill a short gap with zeros; after a long one begin a new epoch at ring position `at`."""
+        intake = self._present.intake
+        if samples <= FILLED_S * intake.rate_hz:
+            return self._dues(self._present.epoch.lose(samples), stamp)
+        self._end(at)
+        self._begin(intake, at)
+        return []
+
+    def _dues(self, windows: list[Window], stamp: Stamp) -> list[Due]:
+        stretch = self._present
+        return [Due(self, stretch, w, stamp.monotonic_s, self._heard_s(stretch, w.last_sample)) for w in windows]
+
+    def _heard_s(self, stretch: Stretch, sample: int) -> float | None:
+        if self._clock is None:
+            return None
+        return self._clock.monotonic(stretch.clock_begins_at + stretch.epoch.native_position(sample))
+
+    def _begin(self, intake: Intake, at: int) -> None:
+        epoch = self._new_epoch(intake.rate_hz, self._gain_db)
+        self.stretch = self.last_stretch = Stretch(self._epochs, epoch, intake, at, at + self._missing)
+        self._epochs += 1
+        text = f"epoch {self.stretch.number} begins, {intake.rate_hz} Hz"
+        self._tell(Event(event="epoch", text=text, epoch=self.stretch.number))
+
+    def _end(self, at: int) -> None:
+        self._present.ended_at = at
+        self._ended.append(self._present)
+        self.stretch = None
+
+    def _finish(self) -> list[Due]:
+        """Take the last windows of a connection that is closed."""
+        stretch = self._present
+        at = stretch.intake.ring.written
+        dues = self._dues(stretch.epoch.finish(), Stamp(at, self._last_block_s))
+        self._end(at)
+        return dues
+
+    def _settle(self) -> None:
+        """Enter into the books for good the stretches whose windows have all been answered."""
+        for stretch in self._ended:
+            self._total = _add(self._total, stretch.counters())
+            self._faults = _add(self._faults, _faults(stretch))
+        self._ended.clear()
+
+    def _newest(self, dues: list[Due]) -> list[Due]:
+        for due in dues[:-1]:
+            due.stretch.skipped += 1
+        return dues[-1:]
+
+    def _heed(self, notice: Notice, now_s: float) -> None:
+        if notice.state == "lost":
+            self._losses += 1
+        if notice.state == "ended" and notice.text:
+            self._tell(Event(event="error", text=notice.text))
+        self._become(notice.state, now_s, notice.text)
+
+    def _watch(self, now_s: float) -> None:
+        """Find the state from what has been heard lately."""
+        if self.stretch is None or (self._last_block_s < self.since_s and self.state == "connecting"):
+            return
+        if self.source.live and now_s - self._last_block_s > STALLED_S:
+            self._become("stalled", now_s, f"no audio for {STALLED_S:.0f} s")
+        elif self.stretch.epoch.levels.silent:
+            self._become("silent", now_s)
+        elif self.stretch.epoch.pushed:
+            self._become("running", now_s)
+
+    def _become(self, state: State, now_s: float, text: str = "") -> None:
+        if state == self.state:
+            return
+        previous, self.state, self.text, self.since_s = self.state, state, text, now_s
+        self._tell(Event(event="state", text=text or state, state=state, previous=previous))
+
+    def _tell(self, event: Event) -> None:
+        self.events.append(msgspec.structs.replace(event, station=self.name))
+
+
+def _mono(block: Block) -> Block:
+    """Mix [N, channels] to [N]."""
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+
+
+def _faults(stretch: Stretch) -> Faults:
+    return Faults(
+        overflows=stretch.intake.overflows,
+        nonfinite=stretch.epoch.nonfinite,
+        clipped=stretch.epoch.peak.clipped,
+        failed=stretch.failed,
+    )
+
+
+def _add(one: T, other: T) -> T:
+    return type(one)(**{name: getattr(one, name) + getattr(other, name) for name in one.__struct_fields__})

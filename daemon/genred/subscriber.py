@@ -1,0 +1,131 @@
+"""Subscriber: the messages of a daemon, as an iterator.
+
+>>> with Subscriber("tcp://127.0.0.1:5557", types=["estimate"]) as subscriber:  # doctest: +SKIP
+...     for message in subscriber:
+...         print(message.station, message.label)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import zmq
+
+from .config import DEFAULT_ENDPOINT
+from .errors import ConfigError
+from .messages import Message, decode
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+TYPES = ("hello", "estimate", "event", "status")
+
+
+@dataclass
+class _Place:
+    """Where the reader is in one topic."""
+
+    boot: str
+    seq: int
+
+
+class Subscriber:
+    """Context manager and iterator.
+
+    Parameters
+    ----------
+    endpoint : str
+    types : iterable of str
+        Kinds of message; all by default.
+    station : str
+        Only this one; all by default.
+    timeout_s : float, optional
+        The iteration ends after this long without a message; by default it waits for ever.
+
+    Attributes
+    ----------
+    gaps : int
+        Messages missed so far, by their ``seq``.
+    unreadable : int
+        Messages that were not of this format.
+
+    Raises
+    ------
+    ConfigError
+        If `endpoint` is not one.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ENDPOINT,
+        types: Iterable[str] = TYPES,
+        station: str = "",
+        timeout_s: float | None = None,
+    ) -> None:
+        self.gaps = 0
+        self.unreadable = 0
+        self._places: dict[bytes, _Place] = {}
+        self._timeout_s = timeout_s
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IPV6, "[" in endpoint)
+        for kind in types:
+            self._socket.subscribe(f"{kind}/{station}/" if station and kind != "hello" else f"{kind}/")
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise ConfigError(
+                f"{endpoint!r} is not an endpoint: {error.strerror}; it looks like {DEFAULT_ENDPOINT}"
+            ) from error
+
+    def __enter__(self) -> Subscriber:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave."""
+        self._socket.close()
+        self._context.term()
+
+    def __iter__(self) -> Iterator[Message]:
+        while (message := self.receive(self._timeout_s)) is not None:
+            yield message
+
+    def receive(self, timeout_s: float | None = None) -> Message | None:
+        """Next message not seen before; None after `timeout_s` without one."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_ms = None if deadline is None else round(max(deadline - time.monotonic(), 0) * 1000)
+            if not self._socket.poll(left_ms):
+                return None
+            topic, payload = self._socket.recv_multipart()
+            try:
+                message = decode(payload)
+            except ValueError:
+                self.unreadable += 1
+                continue
+            if self._is_new(topic, message):
+                return message
+
+    def _is_new(self, topic: bytes, message: Message) -> bool:
+        """Drop what was seen; count what was missed."""
+        place = self._places.get(topic)
+        if place is None or place.boot != message.boot:
+            self._places[topic] = _Place(message.boot, message.seq)
+            return True
+        if message.seq <= place.seq:
+            return False
+        self.gaps += message.seq - place.seq - 1
+        place.seq = message.seq
+        return True

@@ -1,0 +1,170 @@
+"""What ``genred classify`` prints: a timeline and the overall genre of each file, as text, JSON or a picture."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from .classifier import Classifier, Provider, Verdict, find_model
+from .classify import Answer, Timeline, listen_to
+from .errors import ConfigError, GenredError, SourceError
+
+AUDIO_SUFFIXES = frozenset(
+    [".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"]
+)
+
+
+def classify_files(
+    patterns: tuple[str, ...], *, model: Path | None, provider: Provider, hop: int, as_json: bool, plot: Path | None
+) -> int:
+    """Judge what `patterns` name; return the exit code: 2 if the only file is bad, 1 if one of several is."""
+    paths = list(_paths(patterns))
+    if plot is not None:
+        _check_plot(plot, paths)
+    classifier = Classifier(model or find_model(), provider)
+    failures, heard_s, started_s = 0, 0.0, time.perf_counter()
+    for path in paths:
+        try:
+            timeline = _judge(path, classifier, hop)
+        except SourceError as error:
+            failures += 1
+            click.echo(f"genred: {error}", err=True)
+            continue
+        heard_s += timeline.seconds
+        click.echo(json.dumps(as_record(timeline)) if as_json else as_text(timeline))
+        if plot is not None:
+            draw(timeline, classifier.card.labels, plot)
+    elapsed_s = time.perf_counter() - started_s
+    if heard_s:
+        click.echo(
+            f"{heard_s:.0f} s of audio in {elapsed_s:.1f} s: {heard_s / elapsed_s:.0f} times real time", err=True
+        )
+    if failures and len(paths) > 1:
+        click.echo(f"genred: {failures} of {len(paths)} files could not be judged", err=True)
+    return 0 if not failures else (2 if len(paths) == 1 else 1)
+
+
+def _paths(patterns: tuple[str, ...]) -> Iterator[Path]:
+    """Files as they are named; folders and patterns as the audio files they hold, in order."""
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
+        elif not path.exists() and any(sign in pattern for sign in "*?["):
+            anchor = Path(path.anchor)
+            inside = sorted(anchor.glob(str(path.relative_to(anchor)) if path.anchor else pattern))
+        else:
+            inside = [path]
+        if not inside:
+            raise SourceError(f"no audio files in {pattern}")
+        yield from inside
+
+
+def _judge(path: Path, classifier: Classifier, hop: int) -> Timeline:
+    """Judge one file, with a progress line where someone is looking."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(path.name)
+        return listen_to(
+            path, classifier, hop, lambda s: progress.update(task, description=f"{path.name} {s:.0f} s heard")
+        )
+
+
+def as_text(timeline: Timeline) -> str:
+    """Return the timeline, a line each answer, and the overall genre."""
+    lines = [f"{_clock(a.start_s)}-{_clock(a.end_s)}  {_verdict(a.verdict)}" for a in timeline.answers]
+    return "\n".join([*lines, f"{timeline.path}: {_verdict(timeline.overall)}{_remarks(timeline)}"])
+
+
+def as_record(timeline: Timeline) -> dict[str, Any]:
+    """Return the same for JSON; what does not apply is left out."""
+    return {
+        "path": str(timeline.path),
+        "seconds": round(timeline.seconds, 3),
+        "overall": _verdict_record(timeline.overall),
+        "timeline": [_answer_record(answer) for answer in timeline.answers],
+        "nonfinite": timeline.nonfinite,
+        "undecoded": timeline.undecoded,
+        "failed": timeline.failed,
+        **({"narrow_band": True} if timeline.narrow_band else {}),
+    }
+
+
+def _answer_record(answer: Answer) -> dict[str, Any]:
+    window = answer.window
+    return {
+        "start_s": round(answer.start_s, 3),
+        "end_s": round(answer.end_s, 3),
+        "first_sample": window.first_sample,
+        "last_sample": window.last_sample,
+        **_verdict_record(answer.verdict),
+        "level_dbfs": window.level_dbfs,
+        "gain_db": window.gain_db,
+    }
+
+
+def _verdict_record(verdict: Verdict) -> dict[str, Any]:
+    fields = ("label", "confidence", "probabilities", "reason")
+    return {name: value for name in fields if (value := getattr(verdict, name)) is not None}
+
+
+def _verdict(verdict: Verdict) -> str:
+    if verdict.probabilities is None:
+        return str(verdict.reason)
+    best = sorted(verdict.probabilities.items(), key=lambda item: -item[1])[:3]
+    return "  ".join(f"{label} {share:.0%}" for label, share in best)
+
+
+def _remarks(timeline: Timeline) -> str:
+    remarks = [f"{timeline.seconds:.1f} s"]
+    remarks += ["narrow-band"] if timeline.narrow_band else []
+    for count, what in (
+        (timeline.nonfinite, "samples were not numbers"),
+        (timeline.undecoded, "damaged pieces left out"),
+        (timeline.failed, "windows without a usable answer"),
+    ):
+        remarks += [f"{count} {what}"] if count else []
+    return f"  ({', '.join(remarks)})"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes):02}:{rest:04.1f}"
+
+
+def _check_plot(plot: Path, paths: list[Path]) -> None:
+    if len(paths) != 1:
+        raise ConfigError(f"--plot draws one file, but {len(paths)} are named")
+    if not plot.parent.is_dir():
+        raise ConfigError(f"--plot {plot}: there is no folder {plot.parent}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("--plot needs matplotlib: pip install 'genred[plot]'") from error
+
+
+def draw(timeline: Timeline, labels: tuple[str, ...], plot: Path) -> None:
+    """Stack the probabilities of `timeline` over time into the picture `plot`."""
+    from matplotlib.figure import Figure
+
+    judged = [answer for answer in timeline.answers if answer.verdict.probabilities]
+    times = [answer.end_s for answer in judged]
+    shares = [[(answer.verdict.probabilities or {})[label] for answer in judged] for label in labels]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    if judged:
+        axes.stackplot(times, shares, labels=labels, colors=[f"C{i}" for i in range(len(labels))])
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
+    axes.set(xlabel="end of the window, s", ylabel="probability", ylim=(0, 1), title=timeline.path.name)
+    try:
+        figure.savefig(plot)
+    except (OSError, ValueError) as error:
+        raise GenredError(f"cannot write the plot {plot}: {error}") from error

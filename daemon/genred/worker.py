@@ -1,0 +1,188 @@
+"""Worker: the loop in the middle.
+
+::
+
+    which windows are due, of all stations -> one batch -> verdicts -> estimates -> publish
+
+It owns the stations and the snapshot. An error in here is a fault of genred: it is kept for the main thread, which
+ends the process with it, and a supervisor such as systemd starts it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from . import reports
+from .classifier import Classifier, Verdict
+from .clock import UtcClock
+from .errors import BatchError
+from .load import Load
+from .messages import Estimate, Event, Hello, Status
+from .publisher import Publisher
+from .station import Due, Station
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 1.0
+REST_MOST_S = 0.1  # the rings are drained at least so often
+REST_LEAST_S = 0.003  # between two looks for a window that is about to be complete
+TROUBLE = ("loss", "overrun", "error", "clock-step")
+
+
+@dataclass(frozen=True)
+class StationView:
+    """What is known of one station; `estimate` is its newest."""
+
+    status: Status
+    estimate: Estimate | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the dashboard, the service manager and the metrics see: immutable, replaced as a whole."""
+
+    hello: Hello
+    endpoint: str
+    stations: tuple[StationView, ...] = ()
+    finished: bool = False  # every source has ended
+
+
+class Worker:
+    """See the module.
+
+    Parameters
+    ----------
+    stations : sequence of Station
+    classifier : Classifier
+    publisher : Publisher
+    utc : UtcClock
+    hello : Hello
+    wake : threading.Event
+        Set when a source has written something, or the daemon stops.
+    """
+
+    def __init__(
+        self,
+        stations: Sequence[Station],
+        classifier: Classifier,
+        publisher: Publisher,
+        utc: UtcClock,
+        hello: Hello,
+        wake: threading.Event,
+    ) -> None:
+        self.snapshot = Snapshot(hello, publisher.endpoint)
+        self.round_s = time.monotonic()  # when it last finished a round
+        self.error: BaseException | None = None
+        self._stations, self._classifier, self._publisher = stations, classifier, publisher
+        self._utc, self._wake = utc, wake
+        self._newest: dict[str, Estimate] = {}
+        self._unripe: dict[str, tuple[int, int]] = {}  # epoch and hops of the last estimate without a window
+        self._load = Load()
+        self._status_due_s = 0.0
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def end(self, timeout_s: float) -> None:
+        """Ask it to end and wait, but not for ever: a batch may be on its way."""
+        self._ending = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._ending:
+                self.round()
+                self._wake.wait(self._rest_s())
+                self._wake.clear()
+        except BaseException as error:
+            self.error = error
+
+    def round(self) -> None:
+        """Listen to every station once, and answer all windows that are due together."""
+        now_s = time.monotonic()
+        dues = [due for station in self._stations for due in station.listen(now_s)]
+        for due, verdict in zip(dues, self._classifier.judge([d.window for d in dues]), strict=True):
+            self._answer(due, verdict)
+        for station in self._stations:
+            self._tell_unripe(station)
+            self._tell_events(station)
+        self._tell_clock_step()
+        self._tell_status(now_s)
+        self.round_s = time.monotonic()
+
+    def _rest_s(self) -> float:
+        now_s = time.monotonic()
+        soonest = min((station.until_due_s(now_s) for station in self._stations), default=REST_MOST_S)
+        return min(max(soonest / 2, REST_LEAST_S), REST_MOST_S)
+
+    def _answer(self, due: Due, verdict: Verdict | BatchError) -> None:
+        if isinstance(verdict, BatchError):
+            due.stretch.skipped += 1
+            due.stretch.failed += 1
+            self._tell(Event(station=due.station.name, event="error", text=str(verdict), epoch=due.stretch.number))
+            return
+        due.stretch.published += 1
+        estimate = reports.estimate(due, verdict)
+        latency_ms = 1000 * (time.monotonic() - due.handed_over_s)
+        self._newest[due.station.name] = msgspec.structs.replace(estimate, latency_ms=latency_ms)
+        self._publisher.send(estimate, handed_over_s=due.handed_over_s, heard_s=due.heard_s)
+
+    def _tell_unripe(self, station: Station) -> None:
+        """Each hop before the first window say how far it is; at the end, that it never came."""
+        stretch = station.last_stretch
+        if stretch is None or stretch.epoch.due:
+            return
+        over = station.state == "ended"
+        progress = (stretch.number, -1 if over else stretch.epoch.frames // stretch.epoch.geometry.hop_frames)
+        if progress[1] and self._unripe.get(station.name) != progress:
+            self._unripe[station.name] = progress
+            self._newest[station.name] = reports.unripe(station, stretch)
+            self._publisher.send(self._newest[station.name])
+
+    def _tell_events(self, station: Station) -> None:
+        for event in station.events:
+            self._tell(event)
+        station.events.clear()
+
+    def _tell_clock_step(self) -> None:
+        if step_s := self._utc.step():
+            text = f"the wall clock moved by {step_s:+.3f} s"
+            self._tell(Event(event="clock-step", text=text, duration_ms=1000 * step_s))
+
+    def _tell(self, event: Event) -> None:
+        """Publish `event`, and log it."""
+        trouble = event.event in TROUBLE or event.state in ("lost", "stalled")
+        log.log(logging.WARNING if trouble else logging.INFO, "%s", describe(event))
+        self._publisher.send(event)
+
+    def _tell_status(self, now_s: float) -> None:
+        finished = all(station.state == "ended" for station in self._stations)
+        if now_s < self._status_due_s and finished == self.snapshot.finished:
+            return
+        self._status_due_s = now_s + STATUS_S
+        process = self._load.take(self._publisher.subscriptions)
+        views = []
+        for station in self._stations:
+            newest = self._newest.get(station.name)
+            status = reports.status(station, newest, process, self._utc)
+            self._publisher.send(status)
+            views.append(StationView(status, newest))
+        self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished)
+
+
+def describe(event: Event) -> str:
+    """One line for the log."""
+    subject = f"{event.station}: " if event.station else ""
+    if event.event != "state" or event.text == event.state:
+        return f"{subject}{event.text}"
+    return f"{subject}{event.state}: {event.text}"

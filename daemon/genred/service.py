@@ -125,13 +125,15 @@ class Pulse:
         timeout_s = systemd.watchdog_s()
         self._every_s = timeout_s / 3 if timeout_s else 1.0
         self._due_s = 0.0
+        self._last_s = time.monotonic()
         self._ready = False
 
     def beat(self) -> None:
         """Tell systemd what there is to tell, if it is time."""
         now_s = time.monotonic()
-        if now_s < self._due_s or not self._worker.snapshot.stations:
-            return
+        asleep, self._last_s = now_s - self._last_s > HEALTHY_S / 2, now_s
+        if now_s < self._due_s or asleep or not self._worker.snapshot.stations:
+            return  # after a sleep of the whole process the others get a round's time to wake up
         self._due_s = now_s + self._every_s
         if now_s - min(self._worker.round_s, self._publisher.round_s) > HEALTHY_S:
             log.error("the worker or the publisher hangs; the watchdog is not fed")

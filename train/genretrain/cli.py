@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from genred.errors import GenredError
+from genred.errors import BadInputError, GenredError
 
 
-def main() -> None:
-    """Run genretrain; exit code 2 for bad input, with one sentence."""
-    arguments = _parser().parse_args()
+def main(argv: list[str] | None = None) -> None:
+    """Run genretrain on `argv`, or the process's own; exit code 2 for bad input, with one sentence."""
+    arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
     except GenredError as error:
@@ -39,31 +39,35 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--data", type=Path, default=Path("data/gtzan"))
     fit.add_argument("--out", type=Path, help="folder of the run (default runs/<recipe>)")
     fit.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    fit.add_argument("--threads", type=int, default=1, help="of the CPU; more than one gains little")
+    fit.add_argument("--threads", type=_positive, default=1, help="of the CPU; more than one gains little")
     fit.set_defaults(run=_fit)
 
     export = commands.add_parser("export", help="best epoch of a run -> one ONNX file with its card")
     export.add_argument("run_folder", type=Path, metavar="RUN", help="for example runs/crnn")
     export.add_argument("--out", type=Path, help="ONNX file (default models/<run>.onnx)")
+    export.add_argument("--data", type=Path, default=Path("data/gtzan"), help="what the run was fitted on")
     export.set_defaults(run=_export)
 
-    evaluate = commands.add_parser(
-        "evaluate", help="judge held-out tracks once; write the results into the card"
-    )
+    evaluate = commands.add_parser("evaluate", help="judge held-out tracks once; write the results into the card")
     evaluate.add_argument("model", type=Path, help="for example models/crnn.onnx")
     evaluate.add_argument(
         "--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/ if there is any"
     )
+    evaluate.add_argument("--results", type=Path, default=Path("train/results"), help="folder for every track's answer")
     evaluate.set_defaults(run=_evaluate)
     return parser
 
 
-def _prepare(arguments: argparse.Namespace) -> None:
-    from genred.features import MfccSpec
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
 
+
+def _prepare(arguments: argparse.Namespace) -> None:
     from . import dataset
 
-    dataset.prepare(arguments.data, arguments.out, MfccSpec())
+    dataset.prepare(arguments.data, arguments.out)
 
 
 def _fit(arguments: argparse.Namespace) -> None:
@@ -71,6 +75,8 @@ def _fit(arguments: argparse.Namespace) -> None:
 
     from . import loop, recipe
 
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise BadInputError("--device cuda: torch finds no GPU here; use --device cpu")
     torch.set_num_threads(arguments.threads)
     out = arguments.out or Path("runs") / arguments.recipe.stem
     loop.fit(arguments.data, out, recipe.read(arguments.recipe), arguments.device)
@@ -79,10 +85,11 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from . import export
 
-    export.export(arguments.run_folder, arguments.out or Path("models") / f"{arguments.run_folder.name}.onnx")
+    out = arguments.out or Path("models") / f"{arguments.run_folder.name}.onnx"
+    export.export(arguments.run_folder, out, arguments.data)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from . import evaluate
 
-    evaluate.evaluate(arguments.model, arguments.data)
+    evaluate.evaluate(arguments.model, arguments.data, arguments.results)

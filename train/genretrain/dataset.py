@@ -1,13 +1,14 @@
 """From GTZAN to what a network is fed: log-mels on disk, MFCC crops in memory.
 
-Log-mels are kept as uint8, ``dB = -30 + value / 2``: exact to 0.25 dB, a megabyte for seven tracks, and every effect that is a
-gain in some band can be applied to them. One track is [T, n_mels], T about 1286.
+Log-mels are kept as uint8, ``dB = -30 + value / 2``: exact to 0.25 dB, a megabyte for seven tracks, and every effect
+that is a gain in some band can be applied to them. One track is [T, n_mels], T about 1286.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +21,18 @@ from .progress import Progress
 
 FLOOR_DB = -30.0  # 10 * log10(amin)
 DB_PER_STEP = 0.5
+ARCHIVED = MfccSpec()  # what the archives hold; of an archive, only n_mfcc can still be chosen
 
 LogMel = NDArray[np.float32]  # [T, n_mels], dB
 
 
 def encode(log_mel: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """DB to archive steps."""
+    """Archive steps of decibels."""
     return np.clip(np.round((log_mel - FLOOR_DB) / DB_PER_STEP), 0, 255).astype(np.uint8)
 
 
 def decode(archived: NDArray[np.uint8]) -> LogMel:
-    """Archive steps to dB."""
+    """Decibels of archive steps."""
     return (FLOOR_DB + archived * np.float32(DB_PER_STEP)).astype(np.float32)
 
 
@@ -43,28 +45,35 @@ def load(data: Path) -> dict[str, NDArray[np.uint8]]:
         If a genre is missing or an archive cannot be read.
     """
     found = gtzan.archives(data)
+    if not found and gtzan.audio_files(data):
+        raise BadInputError(f"{data} has audio but no log-mels: run genretrain prepare --data {data} first")
     gtzan.check_genres(set(found), data)
     tracks: dict[str, NDArray[np.uint8]] = {}
     for path in found.values():
         try:
             with np.load(path) as archive:
                 tracks |= {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise BadInputError(f"cannot read {path}: {error}; prepare it again") from error
+    gtzan.check_genres({gtzan.genre_of(name) for name in tracks}, data)
+    for name, track in tracks.items():
+        if gtzan.genre_of(name) not in gtzan.GENRES or not _is_archived(track):
+            raise BadInputError(f"{name} in {data} is not a log-mel of a GTZAN track; prepare it again")
     return {name: tracks[name] for name in sorted(tracks)}
 
 
-def prepare(data: Path, out: Path, spec: MfccSpec) -> None:
+def _is_archived(track: NDArray[np.uint8]) -> bool:
+    return track.dtype == np.uint8 and track.ndim == 2 and len(track) > 0 and track.shape[1] == ARCHIVED.n_mels
+
+
+def prepare(data: Path, out: Path) -> None:
     """Write ``logmel/<genre>.npz`` below `out` from GTZAN in `data`: from its archives if it has them, else its audio.
 
     The two are never mixed: which tracks have audio may depend on the genre, and a network would learn that.
     """
     target = out / "logmel"
     target.mkdir(parents=True, exist_ok=True)
-    if gtzan.archives(data):
-        tracks = load(data)
-    else:
-        tracks = _from_audio(gtzan.audio_files(data), data, spec)
+    tracks = load(data) if gtzan.archives(data) else _from_audio(gtzan.audio_files(data), data)
     for genre in gtzan.GENRES:
         of_genre = {name: array for name, array in tracks.items() if gtzan.genre_of(name) == genre}
         partial = target / f"{genre}.partial.npz"
@@ -73,19 +82,23 @@ def prepare(data: Path, out: Path, spec: MfccSpec) -> None:
         print(f"{genre:10} {len(of_genre):4} tracks")
 
 
-def _from_audio(files: dict[str, Path], data: Path, spec: MfccSpec) -> dict[str, NDArray[np.uint8]]:
+def _from_audio(files: dict[str, Path], data: Path) -> dict[str, NDArray[np.uint8]]:
     from genred.errors import SourceError  # PyAV and soxr: fit does without them
     from genred.features import Mfcc
 
     from .audio import read
 
     gtzan.check_genres({gtzan.genre_of(name) for name in files}, data)
-    mfcc, tracks = Mfcc(spec), {}
+    mfcc, tracks = Mfcc(ARCHIVED), {}
     for name in Progress(files, "prepare"):
         try:
-            tracks[name] = encode(mfcc.log_mel(read(files[name], spec.sample_rate)))
+            samples = read(files[name], ARCHIVED.sample_rate)
+            if len(samples) < ARCHIVED.n_fft:
+                raise SourceError(f"{files[name]} is shorter than one frame")
+            tracks[name] = encode(mfcc.log_mel(samples))
         except SourceError as error:
             print(f"left out: {name} ({gtzan.DAMAGED.get(name, error)})")
+    gtzan.check_genres({gtzan.genre_of(name) for name in tracks}, data)
     return tracks
 
 
@@ -123,14 +136,14 @@ class Crops:
     @staticmethod
     def _levelled(log_mel: LogMel, spec: MfccSpec, rule: GainRule) -> LogMel:
         gains = gain_of_log_mel(log_mel, spec, rule).astype(np.float32)
-        return np.maximum(log_mel + gains[:, None], np.float32(FLOOR_DB))
+        levelled: LogMel = np.maximum(log_mel + gains[:, None], np.float32(FLOOR_DB))
+        return levelled
 
     def statistics(self) -> tuple[Frames, Frames]:
         """Mean and standard deviation of each coefficient over all frames of all tracks; both [C]."""
         frames = np.concatenate([t @ self._basis.T for t in self._tracks])
-        return frames.mean(axis=0, dtype=np.float64).astype(np.float32), frames.std(
-            axis=0, dtype=np.float64
-        ).astype(np.float32)
+        mean, deviation = frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)
+        return mean.astype(np.float32), deviation.astype(np.float32)
 
     def random(self, index: int, rng: np.random.Generator, augment: Augmentation) -> Frames:
         """One window [T, C] of track `index`, at a random place, augmented."""

@@ -6,6 +6,7 @@ faults. A track is named ``<genre>.000NN``.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def genre_of(track: str) -> str:
 
 def audio_files(data: Path) -> dict[str, Path]:
     """Audio files by track name, from ``genres/<genre>/<track>.<suffix>`` or ``audio/<genre>/...`` below `data`."""
-    found = {}
+    found: dict[str, Path] = {}
     for folder in ("genres", "audio", "."):
         for genre in GENRES:
             for path in sorted((data / folder / genre).glob(f"{genre}.*")):
@@ -37,7 +38,7 @@ def audio_files(data: Path) -> dict[str, Path]:
 
 def archives(data: Path) -> dict[str, Path]:
     """Log-mel archives by genre: ``logmel/<genre>.npz`` below `data`, or in it."""
-    found = {}
+    found: dict[str, Path] = {}
     for genre in GENRES:
         for path in (data / "logmel" / f"{genre}.npz", data / f"{genre}.npz"):
             if path.is_file():
@@ -70,6 +71,11 @@ class Split:
     train: tuple[str, ...]
     valid: tuple[str, ...]
     test: tuple[str, ...]
+
+    @property
+    def held_out(self) -> str:
+        """Short digest of the test part: two splits that agree in it hold out the same tracks."""
+        return hashlib.sha256("\n".join(self.test).encode()).hexdigest()[:16]
 
 
 def random_split(tracks: list[str], seed: int) -> Split:

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import json
 import math
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from genred.errors import BadInputError
 
 from . import dataset, gtzan, recipe
-from .networks import NETWORKS
+from .networks import CRNN, NETWORKS
 from .progress import Progress
 from .recipe import Recipe
 
@@ -67,7 +68,7 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     Raises
     ------
     BadInputError
-        If `data` has no GTZAN, or `out` holds a run of another recipe.
+        If `data` has no GTZAN, or `out` holds a run of another recipe, or a damaged one.
     """
     tracks = dataset.load(data)
     split = gtzan.random_split(list(tracks), plan.seed)
@@ -102,9 +103,10 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
         _save({**run.state(), **_identity(plan)}, out / "checkpoint.pt")
         with (out / "epochs.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
+    _tell_best(out, plan)
 
 
-def load_best(folder: Path) -> tuple[Recipe, nn.Module, dict[str, Any]]:
+def load_best(folder: Path) -> tuple[Recipe, CRNN, dict[str, Any]]:
     """Recipe, network and record of the best epoch of the run in `folder`.
 
     Raises
@@ -113,15 +115,25 @@ def load_best(folder: Path) -> tuple[Recipe, nn.Module, dict[str, Any]]:
         If there is none.
     """
     path = folder / "best.pt"
+    if not path.exists():
+        raise BadInputError(f"no finished epoch in {folder}: run genretrain fit first")
+    saved = _read(path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError) as error:
-        raise BadInputError(f"no finished epoch in {folder}: run `genretrain fit` first") from error
-    plan = recipe.from_dict(json.loads(saved["recipe"]))
+        plan = recipe.from_dict(json.loads(saved["recipe"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(f"{path} is not a checkpoint of this genretrain: {error}") from error
     network = NETWORKS[plan.network](plan.spec.n_mfcc, len(gtzan.GENRES))
     network.load_state_dict(saved["averaged"])
     record = {key: saved[key] for key in ("epoch", "valid_accuracy", "valid_loss")}
     return plan, network.eval(), record
+
+
+def _tell_best(out: Path, plan: Recipe) -> None:
+    _, _, record = load_best(out)
+    print(
+        f"best epoch: {record['epoch']} of {plan.epochs}, validation accuracy {100 * record['valid_accuracy']:.1f} %,"
+        f" in {out / 'best.pt'}"
+    )
 
 
 def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
@@ -135,9 +147,7 @@ def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
     return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
 
 
-def _train_epoch(
-    run: Run, plan: Recipe, train: dataset.Crops, labels: np.ndarray[Any, Any], device: str
-) -> float:
+def _train_epoch(run: Run, plan: Recipe, train: dataset.Crops, labels: np.ndarray[Any, Any], device: str) -> float:
     """One pass over the tracks in random order; returns the mean loss."""
     order = run.rng.permutation(len(train))
     batches = np.array_split(order, math.ceil(len(order) / plan.batch))
@@ -154,7 +164,7 @@ def _train_epoch(
             logits = run.network(crops)  # [B, K]
         loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=plan.label_smoothing)
         run.optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
         run.optimiser.step()
         _average(run, plan)
@@ -177,14 +187,12 @@ def _average(run: Run, plan: Recipe) -> None:
     """Move the averaged weights a step towards the network's; batch statistics are taken as they are."""
     for mean, value in zip(run.averaged.parameters(), run.network.parameters(), strict=True):
         mean.lerp_(value, 1.0 - plan.average)
-    for mean, value in zip(run.averaged.buffers(), run.network.buffers(), strict=True):
-        mean.copy_(value)
+    for kept, current in zip(run.averaged.buffers(), run.network.buffers(), strict=True):
+        kept.copy_(current)
 
 
 @torch.no_grad()
-def validate(
-    network: nn.Module, crops: dataset.Crops, truth: np.ndarray[Any, Any], device: str
-) -> tuple[float, float]:
+def validate(network: nn.Module, crops: dataset.Crops, truth: np.ndarray[Any, Any], device: str) -> tuple[float, float]:
     """Accuracy and mean negative log-likelihood per track; a track's answer is its windows' mean probability."""
     network.eval()
     answers = []
@@ -204,10 +212,19 @@ def _identity(plan: Recipe) -> dict[str, str]:
 def _resume(run: Run, plan: Recipe, path: Path) -> None:
     if not path.exists():
         return
-    state = torch.load(path, weights_only=True)
-    if state["recipe"] != _identity(plan)["recipe"]:
+    state = _read(path)
+    if state.get("recipe") != _identity(plan)["recipe"]:
         raise BadInputError(f"{path} is a checkpoint of another recipe; choose another --out, or remove it")
     run.restore(state)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A checkpoint, on the CPU; loading it into a network or an optimiser moves it to where they are."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise BadInputError(f"the checkpoint {path} is damaged; remove it, and fit begins again") from error
+    return state
 
 
 def _save(state: dict[str, Any], path: Path) -> None:

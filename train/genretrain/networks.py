@@ -71,8 +71,7 @@ class CRNN(nn.Module):
         """What an engine must know to run the network over a moving window (the card's ``geometry``)."""
         return {
             "convolutions": [
-                {"kernel": self.KERNEL, "padding": "same", "filters": f, "pooling": self.POOL}
-                for f in self.FILTERS
+                {"kernel": self.KERNEL, "padding": "same", "filters": f, "pooling": self.POOL} for f in self.FILTERS
             ],
             "recurrent": list(self.RECURRENT),
             "dense": self.DENSE,

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from genred.errors import ConfigError
 from genred.features import GainRule, MfccSpec
 
-from .dataset import Augmentation
+from .dataset import ARCHIVED, Augmentation
+from .networks import CRNN, NETWORKS
+
+R = TypeVar("R")
+SMALLEST = CRNN.POOL ** len(CRNN.FILTERS)  # frames and coefficients that the pooling leaves one step of
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """One row of the results. The file's tables ``[spec]``, ``[gain]`` and ``[augment]`` fill the records of those names.
+    """One row of the results. The tables ``[spec]``, ``[gain]`` and ``[augment]`` fill the records of those names.
 
     Attributes
     ----------
@@ -33,6 +39,11 @@ class Recipe:
         Decay per step of the averaged weights that are judged and exported; 0 takes the weights as they are.
     mixed_precision : bool
         bfloat16 in the convolutions.
+
+    Raises
+    ------
+    ValueError
+        For a setting that cannot be trained.
     """
 
     network: str = "crnn"
@@ -51,6 +62,25 @@ class Recipe:
     spec: MfccSpec = MfccSpec()
     gain: GainRule = GainRule()
     augment: Augmentation = Augmentation()
+
+    def __post_init__(self) -> None:
+        archived = dataclasses.replace(ARCHIVED, n_mfcc=self.spec.n_mfcc)
+        positive = "epochs batch learning_rate gain.interval_frames gain.history gain.step_db"
+        not_negative = "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.mask_frames"
+        rules = [
+            ("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
+            ("window", self.window >= SMALLEST, f"at least {SMALLEST}"),
+            ("spec.n_mfcc", self.spec.n_mfcc >= SMALLEST, f"at least {SMALLEST}"),
+            ("spec", self.spec == archived, "what the log-mels were made with; only n_mfcc can be chosen"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
+            ("average", 0 <= self.average < 1, "at least 0 and below 1"),
+            ("augment.mask_frames", self.augment.mask_frames <= self.window, "at most the window"),
+            *((name, attrgetter(name)(self) > 0, "positive") for name in positive.split()),
+            *((name, attrgetter(name)(self) >= 0, "at least 0") for name in not_negative.split()),
+        ]
+        for name, fits, must_be in rules:
+            if not fits:
+                raise ValueError(f"{name} is {attrgetter(name)(self)!r}, but must be {must_be}")
 
 
 def read(path: Path) -> Recipe:
@@ -72,8 +102,23 @@ def read(path: Path) -> Recipe:
 
 def from_dict(table: dict[str, Any]) -> Recipe:
     """Build a recipe from nested tables; TypeError or ValueError names what does not fit."""
-    parts = {"spec": MfccSpec, "gain": GainRule, "augment": Augmentation}
-    known = {field.name for field in dataclasses.fields(Recipe)}
-    if unknown := sorted(set(table) - known):
-        raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    return Recipe(**{key: parts[key](**value) if key in parts else value for key, value in table.items()})
+    return _record(Recipe, table, "")
+
+
+def _record(kind: type[R], table: dict[str, Any], place: str) -> R:
+    types = get_type_hints(kind)
+    if unknown := sorted(set(table) - set(types)):
+        raise ValueError(f"unknown key {place + unknown[0]!r}; known are {', '.join(sorted(types))}")
+    return kind(**{key: _value(types[key], value, place + key) for key, value in table.items()})
+
+
+def _value(kind: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise TypeError(f"{name} is {value!r}, but must be a table, [{name}]")
+        return _record(kind, value, f"{name}.")  # type: ignore[arg-type]  # a class: it is a type annotation
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise TypeError(f"{name} is {value!r}, but must be {WORDS[kind]}")
+    return value

@@ -1,0 +1,5 @@
+"""python -m genred."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,255 @@
+"""A real audio server: PulseAudio with null sinks, recorded through PortAudio."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import Daemon, collect, genred, identities_hold, music, subscribed, write_wav
+from genred.messages import Estimate, Event, Message, Status
+from genred.sources import Intake
+
+pytestmark = [pytest.mark.audio_server, pytest.mark.timeout(240)]
+
+RATE = 44100
+STAGES = ("stage0", "stage1", "stage2")
+
+
+class Pulse:
+    """A private PulseAudio with one null sink a stage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.players: list[subprocess.Popen[bytes]] = []
+        self.environment = os.environ | {
+            "XDG_RUNTIME_DIR": str(folder),
+            "HOME": str(folder),
+            "PULSE_SERVER": f"unix:{folder}/native",
+        }
+        modules = [f"module-native-protocol-unix socket={folder}/native auth-anonymous=1"]
+        modules += [f"module-null-sink sink_name={stage} rate={RATE}" for stage in STAGES]
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
+        self.server = subprocess.Popen(
+            [*command, *(f"--load={module}" for module in modules)],
+            env=self.environment,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 20
+        while self.control("info").returncode:
+            assert time.monotonic() < deadline, "PulseAudio does not start"
+            time.sleep(0.1)
+
+    def control(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["pactl", *arguments], env=self.environment, capture_output=True, text=True, check=False)
+
+    def hearing(self, stage: str) -> dict[str, str]:
+        """Environment of a daemon that records `stage`."""
+        return self.environment | {"PULSE_SOURCE": f"{stage}.monitor"}
+
+    def play(self, stage: str, path: Path) -> subprocess.Popen[bytes]:
+        self.players.append(subprocess.Popen(["paplay", f"--device={stage}", path], env=self.environment))
+        return self.players[-1]
+
+    def close(self) -> None:
+        for process in (*self.players, self.server):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
+    if not shutil.which("pulseaudio") or not shutil.which("pactl"):
+        pytest.skip("PulseAudio is not installed (apt install pulseaudio pulseaudio-utils)")
+    try:
+        import sounddevice  # noqa: F401
+    except OSError:
+        pytest.skip("PortAudio is not installed (apt install libportaudio2)")
+    server = Pulse(tmp_path_factory.mktemp("pulse"))
+    yield server
+    server.close()
+
+
+def statuses(messages: list[Message]) -> list[Status]:
+    return [message for message in messages if isinstance(message, Status)]
+
+
+def running(messages: list[Message]) -> bool:
+    return any(isinstance(m, Status) and m.state in ("running", "silent") and m.this_epoch.captured for m in messages)
+
+
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_what_plays_is_estimated(
+    pulse: Pulse, daemon: Callable[..., Daemon], endpoint: str, small_model: Path, tmp_path: Path
+) -> None:
+    """Music that plays into a sink becomes estimates at a subscriber, with device time and a small age."""
+    path = write_wav(tmp_path / "music.wav", music(12.0, RATE), RATE)
+    daemon("mic:", "--model", small_model, env=pulse.hearing("stage0"))
+    with subscribed(endpoint) as subscriber:
+        collect(subscriber, running)
+        player = pulse.play("stage0", path)
+        heard = collect(subscriber, lambda ms: any(isinstance(m, Estimate) and m.probabilities for m in ms))
+        player.wait()
+    last = heard[-1]
+    assert isinstance(last, Estimate)
+    assert last.clock == "device"
+    assert 0 < last.latency_ms < 5 * 100
+    assert isinstance(last.age_ms, float)
+    assert 0 < last.age_ms < 5 * 1000
+    assert all(identities_hold(status) for status in statuses(heard))
+
+
+class Recorder:
+    """An Output that keeps everything."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.blocks: list[np.ndarray] = []
+
+    def begin(self, rate_hz: int, channels: int = 1) -> Intake:
+        recorder = self
+
+        class Keeping(Intake):
+            def overwrite(self, block: np.ndarray) -> None:
+                recorder.blocks.append(block.copy())
+
+        return Keeping(rate_hz, channels)
+
+    def count_error(self) -> None:
+        raise AssertionError("a microphone decodes nothing")
+
+
+def test_two_clicks_keep_their_distance(pulse: Pulse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two clicks 5 s apart are found 5 s apart within a block."""
+    from genred.sources.microphone import BLOCK, Microphone
+
+    for key, value in pulse.hearing("stage1").items():
+        monkeypatch.setenv(key, value)
+    clicks = np.zeros(8 * RATE, np.float32)
+    clicks[RATE : RATE + 40] = clicks[6 * RATE : 6 * RATE + 40] = 0.9
+    recorder = Recorder()
+    thread = threading.Thread(target=Microphone().run, args=(recorder,))
+    thread.start()
+    wait_until(lambda: len(recorder.blocks) > 10)
+    pulse.play("stage1", write_wav(tmp_path / "clicks.wav", clicks, RATE)).wait()
+    recorder.stop.set()
+    thread.join()
+    loud = np.flatnonzero(np.abs(np.concatenate(recorder.blocks)).max(axis=1) > 0.3)
+    first, second = loud[0], loud[loud > loud[0] + RATE][0]
+    assert abs((second - first) - 5 * RATE) <= BLOCK
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+def test_stations_share_a_device(
+    pulse: Pulse, daemon: Callable[..., Daemon], endpoint: str, small_model: Path, tmp_path: Path
+) -> None:
+    """Two stations hear different channels of one device's stream."""
+    left = music(10.0, RATE)
+    path = write_wav(tmp_path / "left.wav", np.stack([left, np.zeros_like(left)], axis=1), RATE)
+    uris = ("left=mic:?channels=1", "right=mic:?channels=2")
+    daemon(*uris, "--model", small_model, env=pulse.hearing("stage0"))
+    with subscribed(endpoint) as subscriber:
+        collect(subscriber, running)
+        pulse.play("stage0", path)
+
+        def both(messages: list[Message]) -> bool:
+            levels = {m.station: m.level_dbfs for m in statuses(messages)}
+            return levels.get("left", -120) > -40 and levels.get("right", 0) < -90
+
+        collect(subscriber, both)
+
+
+def test_a_stop_loses_nothing_or_says_so(
+    pulse: Pulse, daemon: Callable[..., Daemon], endpoint: str, small_model: Path, tmp_path: Path
+) -> None:
+    """After SIGSTOP for 10 s, what was captured and what is told as lost are together the time that went by."""
+    pulse.play("stage2", write_wav(tmp_path / "long.wav", music(60.0, RATE), RATE))
+    one = daemon("mic:", "--model", small_model, env=pulse.hearing("stage2"))
+    with subscribed(endpoint, "status") as subscriber:
+        messages = collect(subscriber, lambda ms: sum(m.total.captured > 2 * RATE for m in statuses(ms)) >= 2)
+        before = statuses(messages)[-1]
+        one.process.send_signal(signal.SIGSTOP)
+        time.sleep(10)  # the length of the stop is what is tested
+        one.process.send_signal(signal.SIGCONT)
+        resumed = seconds(before.time) + 10 + 8
+        after = statuses(collect(subscriber, lambda ms: bool(ms) and seconds(ms[-1].time) > resumed))[-1]
+    assert identities_hold(after)
+    told_s = (after.total.expected - before.total.expected) / RATE
+    assert told_s == pytest.approx(seconds(after.time) - seconds(before.time), abs=0.3)
+
+
+def test_a_dead_server_is_told(daemon: Callable[..., Daemon], endpoint: str, small_model: Path, tmp_path: Path) -> None:
+    """When the audio server dies under a station, the station says that it delivers nothing."""
+    if not shutil.which("pulseaudio"):
+        pytest.skip("PulseAudio is not installed (apt install pulseaudio)")
+    server = Pulse(tmp_path)
+    daemon("mic:", "--model", small_model, env=server.hearing("stage0"))
+    with subscribed(endpoint) as subscriber:
+        collect(subscriber, running)
+        server.close()
+        collect(
+            subscriber,
+            lambda ms: any(isinstance(m, Event) and m.state in ("stalled", "lost") for m in ms),
+        )
+
+
+@pytest.mark.gtzan
+def test_the_label_is_classifys(
+    pulse: Pulse, tmp_path_factory: pytest.TempPathFactory, gtzan: Path, tmp_path: Path
+) -> None:
+    """Tracks that ``classify`` is sure of, by a margin of 0.3, get the same label through the audio server."""
+    import json
+
+    tracks = sorted((gtzan / "audio").glob("*/*.ogg"))[::40]
+    lines = genred("classify", "--json", *tracks).stdout.splitlines()
+    sure = [r for r in map(json.loads, lines) if margin(r["overall"]["probabilities"]) >= 0.3][: len(STAGES)]
+    assert len(sure) == len(STAGES), "too few tracks with a margin"
+    daemons = []
+    for number, (stage, record) in enumerate(zip(STAGES, sure, strict=True)):
+        endpoint = f"ipc://{tmp_path}/{number}"
+        daemons.append((Daemon(tmp_path / f"{number}.log", endpoint, "mic:", env=pulse.hearing(stage)), record, stage))
+    try:
+        with_players = [
+            (one, record, play_wav(pulse, stage, record["path"], tmp_path)) for one, record, stage in daemons
+        ]
+        for one, record, player in with_players:
+            assert label_heard(one.endpoint, player) == record["overall"]["label"], record["path"]
+    finally:
+        for one, _, _ in daemons:
+            one.stop()
+
+
+def play_wav(pulse: Pulse, stage: str, path: str, folder: Path) -> subprocess.Popen[bytes]:
+    from genred.sources.file import decode
+
+    samples = np.concatenate([piece.block[:, 0] for piece in decode(Path(path))])
+    return pulse.play(stage, write_wav(folder / f"{stage}.wav", samples, 22050))
+
+
+def label_heard(endpoint: str, player: subprocess.Popen[bytes]) -> object:
+    """Label of the newest estimate whose window was all music, when the player is done."""
+    with subscribed(endpoint, "estimate") as subscriber:
+        player.wait()
+        return collect(subscriber, lambda ms: any(isinstance(m, Estimate) and m.label for m in ms))[-1].label  # type: ignore[union-attr]
+
+
+def margin(probabilities: dict[str, float]) -> float:
+    first, second = sorted(probabilities.values())[-1:-3:-1]
+    return first - second

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from genretrain.networks import CRNN, Standardise
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Leave the other cores to the other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def network() -> CRNN:
+    torch.manual_seed(0)
+    return CRNN(20, 10).eval()
+
+
+def convolution(inputs: int, filters: int) -> int:
+    """3 x 3 weights, biases, and the batch normalisation's scale and shift."""
+    return 9 * inputs * filters + filters + 2 * filters
+
+
+def lstm(inputs: int, units: int) -> int:
+    """Four gates; torch keeps two biases for each."""
+    return 4 * units * (inputs + units + 2)
+
+
+def test_one_logit_for_each_genre_of_each_window(network):
+    """[B, T, C] -> [B, K]."""
+    assert network(torch.zeros(3, 1000, 20)).shape == (3, 10)
+
+
+def test_the_papers_window_leaves_125_steps(network):
+    """Three poolings halve 1000 frames to 125 steps, and 20 coefficients to 2 x 256 values."""
+    seen = []
+    handle = network.lstm1.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].shape))
+    network(torch.zeros(1, 1000, 20))
+    handle.remove()
+    assert seen == [(1, 125, 512)]
+
+
+def test_the_network_has_1_36_million_parameters(network):
+    """Counted by layer, as the paper describes them."""
+    convolutions = convolution(1, 64) + convolution(64, 128) + convolution(128, 256)
+    recurrent = lstm(512, 256) + lstm(256, 128)
+    dense = (128 * 64 + 64) + (64 * 10 + 10)
+    assert convolutions + recurrent + dense == 1_365_578
+    assert sum(p.numel() for p in network.parameters()) == 1_365_578
+
+
+def test_the_layers_are_the_papers_in_its_order(network):
+    """Section IV.C: convolution, ReLU, batch normalisation, pooling, three times; two LSTMs; dense, dropout, output."""
+    block = [nn.Conv2d, nn.ReLU, nn.BatchNorm2d, nn.MaxPool2d]
+    layers = [m for m in network.modules() if not list(m.children())]
+    assert [type(m) for m in layers] == [
+        *([Standardise] + 3 * block),
+        *(nn.LSTM, nn.LSTM, nn.Linear, nn.Dropout, nn.Linear),
+    ]
+    assert [m.out_channels for m in layers if isinstance(m, nn.Conv2d)] == [64, 128, 256]
+    assert [m.hidden_size for m in layers if isinstance(m, nn.LSTM)] == [256, 128]
+    assert [m.out_features for m in layers if isinstance(m, nn.Linear)] == [64, 10]
+    assert [m.p for m in layers if isinstance(m, nn.Dropout)] == [0.5]
+
+
+def test_the_network_standardises_with_the_training_sets_statistics():
+    """Frames at the mean become zeros, frames a deviation above it ones."""
+    standardise = Standardise(3)
+    standardise.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    standardise.deviation.copy_(torch.tensor([1.0, 10.0, 100.0]))
+    frames = torch.stack([standardise.mean, standardise.mean + standardise.deviation])[None]  # [1, 2, 3]
+    assert torch.equal(standardise(frames), torch.tensor([[[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]]))
+
+
+def test_a_window_is_judged_alone(network):
+    """What else is in the batch does not change the answer."""
+    windows = torch.randn(3, 80, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(network(windows)[1:2], network(windows[1:2]), atol=1e-5, rtol=0)
+
+
+def test_the_order_of_the_music_matters(network):
+    """The LSTMs hear time: a window played backwards has other logits."""
+    window = torch.randn(1, 80, 20).cumsum(1)
+    with torch.no_grad():
+        assert (network(window) - network(window.flip(1))).abs().max() > 1e-4
+
+
+def test_geometry_says_how_the_network_is_built(network):
+    """An engine that reads the card finds the sizes of the layers that are there."""
+    geometry = network.geometry()
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert geometry["convolutions"] == [
+        {"kernel": m.kernel_size[0], "padding": m.padding, "filters": m.out_channels, "pooling": 2}
+        for m in convolutions
+    ]
+    assert geometry["recurrent"] == [network.lstm1.hidden_size, network.lstm2.hidden_size]
+    assert geometry["dense"] == network.dense.out_features

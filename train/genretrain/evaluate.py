@@ -1,0 +1,172 @@
+"""Evaluate: the held-out tracks, judged once, by the file and the code that the daemon runs.
+
+::
+
+    test split --+--> log-mels --> windows --> Classifier --> mean probability --+--> card, .md
+                 +--> audio ----> listen_to, the daemon's own path --------------+--> train/results/<name>.json
+
+The split is random by track, as the paper's. Whoever chooses among models by these figures has used them up: the
+results file counts how often they were looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from genred.classifier import Classifier, ModelCard, Result, Verdict
+from genred.classify import HOP_FRAMES, listen_to
+from genred.errors import BadInputError, SourceError
+
+from . import card, dataset, gtzan
+from .progress import Progress
+
+LOG_MEL, AUDIO, SAME_TRACKS = "log-mel", "audio", "log-mel, tracks with audio"
+_Z = 1.959964  # 97.5 % of the normal distribution lie below: a 95 % interval
+
+Answers = dict[str, Verdict]  # by track
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the held-out tracks were answered with, by input; and how often they have been judged with this one."""
+
+    name: str
+    split: str
+    touches: int
+    answers: dict[str, Answers]
+
+
+def evaluate(model: Path, data: Path, results: Path = Path("train/results")) -> None:
+    """Judge the test split of `data` with `model`; write the results into its card, its ``.md`` and below `results`.
+
+    Raises
+    ------
+    BadInputError
+        If `data` is not GTZAN, or does not give the split that `model` was trained on.
+    """
+    classifier = Classifier(model, "cpu")
+    report = results / f"{classifier.name}.json"
+    touches = _touches(report) + 1
+    tracks = dataset.load(data)
+    split = _split_of(classifier.card, list(tracks), data)
+    answers = {LOG_MEL: _from_log_mels(classifier, {name: tracks[name] for name in split.test})}
+    if files := {name: path for name, path in gtzan.audio_files(data).items() if name in split.test}:
+        answers[AUDIO] = _from_audio(classifier, files)
+        answers[SAME_TRACKS] = {name: answers[LOG_MEL][name] for name in answers[AUDIO]}
+    evaluation = Evaluation(classifier.name, split.name, touches, answers)
+
+    table = tuple(_result(kind, judged) for kind, judged in answers.items() if judged)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(_report(evaluation, table, classifier.card.labels))
+    judged_card = msgspec.structs.replace(classifier.card, results=table)
+    card.store(model, judged_card)
+    card.set_out(model, judged_card)
+    _show(evaluation, table)
+
+
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    centre = (correct + _Z**2 / 2) / (n + _Z**2)
+    half = _Z / (n + _Z**2) * math.sqrt(correct * (n - correct) / n + _Z**2 / 4)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def _split_of(model_card: ModelCard, tracks: list[str], data: Path) -> gtzan.Split:
+    training = model_card.training
+    if not {"seed", "held_out"} <= training.keys():
+        raise BadInputError("the model's card does not say how its data were split; make it with genretrain export")
+    split = gtzan.random_split(tracks, training["seed"])
+    if split.held_out != training["held_out"]:
+        raise BadInputError(
+            f"{data} ({len(tracks)} tracks) does not hold out the tracks that the model was not trained on;"
+            " evaluate on the tracks it was fitted on"
+        )
+    return split
+
+
+def _from_log_mels(classifier: Classifier, tracks: dict[str, NDArray[np.uint8]]) -> Answers:
+    model_card, answers = classifier.card, {}
+    for name in Progress(tracks, LOG_MEL):
+        crops = dataset.Crops([tracks[name]], model_card.spec, model_card.gain, model_card.window_frames)
+        windows = crops.windows(0, HOP_FRAMES)  # [N, T, C]
+        answers[name] = classifier.verdict(classifier.probabilities(windows).mean(axis=0))
+    return answers
+
+
+def _from_audio(classifier: Classifier, files: dict[str, Path]) -> Answers:
+    answers = {}
+    for name in Progress(files, AUDIO):
+        try:
+            answers[name] = listen_to(files[name], classifier, HOP_FRAMES).overall
+        except SourceError as error:
+            print(f"left out: {name} ({error})")
+    return answers
+
+
+def _result(kind: str, answers: Answers) -> Result:
+    correct = sum(verdict.label == gtzan.genre_of(name) for name, verdict in answers.items())
+    low, high = wilson(correct, len(answers))
+    return Result("random", kind, len(answers), correct, correct / len(answers), low, high)
+
+
+def _touches(report: Path) -> int:
+    if not report.exists():
+        return 0
+    try:
+        return int(json.loads(report.read_text())["touches"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{report} is not a results file with its count of touches; restore it") from error
+
+
+def _report(evaluation: Evaluation, table: tuple[Result, ...], labels: tuple[str, ...]) -> str:
+    """JSON, one entry to a line."""
+    head = {
+        "model": evaluation.name,
+        "split": evaluation.split,
+        "touches": evaluation.touches,
+        "labels": labels,
+        "results": msgspec.to_builtins(table),
+        "confusion": {kind: _confusion(answers, labels) for kind, answers in evaluation.answers.items()},
+    }
+    tracks = {name: _entry(name, evaluation.answers) for name in evaluation.answers[LOG_MEL]}
+    return f'{{\n{_lines(head)},\n"tracks": {{\n{_lines(tracks)}\n}}\n}}\n'
+
+
+def _lines(entries: dict[str, Any]) -> str:
+    return ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
+
+
+def _entry(name: str, answers: dict[str, Answers]) -> dict[str, Any]:
+    """Truth and answers of one track; a restricted input repeats another one's."""
+    entry: dict[str, Any] = {"truth": gtzan.genre_of(name)}
+    for kind in (LOG_MEL, AUDIO):
+        if verdict := answers.get(kind, {}).get(name):
+            rounded = {label: round(p, 4) for label, p in (verdict.probabilities or {}).items()}
+            entry[kind] = {"label": verdict.label, "probabilities": rounded}
+    return entry
+
+
+def _confusion(answers: Answers, labels: tuple[str, ...]) -> list[list[int]]:
+    """Counts [K, K]: truth down, answer across; a track without an answer is in no column."""
+    counts = np.zeros((len(labels), len(labels)), int)
+    for name, verdict in answers.items():
+        if verdict.label is not None:
+            counts[labels.index(gtzan.genre_of(name)), labels.index(verdict.label)] += 1
+    table: list[list[int]] = counts.tolist()
+    return table
+
+
+def _show(evaluation: Evaluation, table: tuple[Result, ...]) -> None:
+    print(f"{evaluation.name} on the split {evaluation.split}")
+    for r in table:
+        share = f"{100 * r.accuracy:5.1f} %  ({100 * r.low:.1f} to {100 * r.high:.1f} %)"
+        print(f"  {r.input:28}{r.correct:5} of {r.tracks:4} tracks  {share}")
+    print(f"held-out tracks judged {evaluation.touches} time(s) with a model of this name")

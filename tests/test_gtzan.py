@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from genretrain import dataset, gtzan
-from genretrain.audio import read
 
 from genred.errors import BadInputError
 from genred.features import Doubles, Mfcc, MfccSpec
+from genretrain import dataset, gtzan
+from genretrain.audio import read
 
 ALL = [f"{genre}.{i:05}" for genre in gtzan.GENRES for i in range(100)]
 
@@ -83,9 +83,7 @@ def _compared(folder: Path) -> Iterator[tuple[Doubles, Doubles]]:
 
 @pytest.mark.gtzan
 def test_archives_hold_the_log_mels_that_genred_hears(gtzan):
-    """Row i is frame i + 3, to a median of 0.7 dB with the archive's interpolated frames and the audio's Vorbis in it;
-    a frame earlier or later fits less than half as well.
-    """
+    """Row i is frame i + 3, to a median of 0.7 dB with interpolation and Vorbis; one frame off fits half as well."""
     for archived, heard in _compared(gtzan):
         n = min(len(archived), len(heard) - 4)
         early, right, late = (np.median(np.abs(archived[:n] - heard[by : by + n])) for by in (2, 3, 4))
@@ -95,9 +93,7 @@ def test_archives_hold_the_log_mels_that_genred_hears(gtzan):
 
 @pytest.mark.gtzan
 def test_mfcc_of_archives_are_those_of_the_audio(gtzan):
-    """What a network learns from is what the daemon computes: each coefficient to a quarter of its own spread, and
-    a frame earlier or later fits less than half as well.
-    """
+    """What a network learns from is what the daemon computes, each coefficient to a quarter of its own spread."""
     mfcc = Mfcc(MfccSpec())
     for archived, heard in _compared(gtzan):
         n = min(len(archived), len(heard) - 4)

@@ -6,6 +6,8 @@ not apply is left out, never null. A minor version adds fields; readers ignore w
 
 from __future__ import annotations
 
+import inspect
+import json
 from typing import Any, Literal
 
 import msgspec
@@ -309,8 +311,12 @@ def topic_of(message: Message) -> str:
 
 
 def encode(message: Message) -> bytes:
-    """JSON of `message`."""
-    return _encoder.encode(message)
+    """JSON of `message`; what UTF-8 cannot say, as in the name of a file that is none, becomes a question mark."""
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(message), ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="replace")
 
 
 def decode(payload: bytes) -> Message:
@@ -321,7 +327,10 @@ def decode(payload: bytes) -> Message:
     ValueError
         If it is not a message of this major version.
     """
-    message: Message = _decoder.decode(payload)
+    try:
+        message: Message = _decoder.decode(payload)
+    except RecursionError as error:
+        raise ValueError("no message is nested so deeply") from error
     if message.v.partition(".")[0] != VERSION.partition(".")[0]:
         raise ValueError(f"message of version {message.v}; this reader knows {VERSION}")
     return message
@@ -333,5 +342,21 @@ def plain(text: str) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of a message."""
-    return msgspec.json.schema(Message)
+    """JSON Schema of a message as this version writes it: what has a default is always written."""
+    document = msgspec.json.schema(Message)
+    for record in document["$defs"].values():
+        record["description"] = inspect.cleandoc(record["description"])
+        for name, field in record["properties"].items():
+            if "default" in field:
+                del field["default"]
+                record["required"].append(name)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:genred:message:{VERSION}",
+        "title": f"A message of genred, version {VERSION}",
+        **document,
+    }
+
+
+if __name__ == "__main__":
+    print(msgspec.json.format(msgspec.json.encode(schema(), order="sorted"), indent=2).decode())

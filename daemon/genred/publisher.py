@@ -3,18 +3,21 @@
 Other threads leave messages in a queue and wake it; it numbers them per topic, sends them, and keeps the last of each
 topic. A new subscriber is sent those again, marked ``repeat``: the first messages after a connect are lost otherwise,
 and a late joiner would wait. XPUB can only send to all subscribers of a topic, so everybody may see a repeat; it has
-the same ``seq``, and readers drop it.
+the same ``seq``, and readers drop it. Who subscribes too soon after a repeat is not forgotten, but waits for the next.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import queue
 import socket
 import threading
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,7 +47,7 @@ class _Outgoing:
 @dataclass
 class _Topic:
     last: Message
-    repeated_s: float = 0.0
+    repeated_s: float = -math.inf
 
 
 class Publisher:
@@ -71,8 +74,11 @@ class Publisher:
         self._queue: queue.SimpleQueue[_Outgoing | None] = queue.SimpleQueue()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_in.setblocking(False)
-        self._bound: queue.SimpleQueue[zmq.ZMQError | None] = queue.SimpleQueue()
+        self._bound: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._error: BaseException | None = None  # what ended the thread; written by it only
         self._topics: dict[str, _Topic] = {}
+        self._wanted: dict[str, None] = {}  # topics to be repeated as soon as they may, in order
+        self._subscribed: set[bytes] = set()
         self._seq: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._done = False
@@ -80,7 +86,10 @@ class Publisher:
     def __enter__(self) -> Publisher:
         self._thread.start()
         if error := self._bound.get():
-            raise ConfigError(f"cannot bind {self.endpoint}: {error.strerror}; choose another with --bind")
+            self._close()
+            if isinstance(error, zmq.ZMQError):
+                raise ConfigError(self._cannot_bind(zmq.strerror(error.errno or 0))) from error
+            raise error
         return self
 
     def __exit__(
@@ -88,43 +97,75 @@ class Publisher:
     ) -> None:
         self._queue.put(None)
         self._wake()
+        self._close()
+
+    def _close(self) -> None:
         self._thread.join(timeout=2 * LINGER_MS / 1000)
+        self._wake_in.close()
+        self._wake_out.close()
 
     def send(self, message: Message, *, handed_over_s: float | None = None, heard_s: float | None = None) -> None:
-        """Publish `message`; of an estimate, say when its last block was handed over and its last sample sounded."""
+        """Publish `message`; of an estimate, say when its last block was handed over and its last sample sounded.
+
+        Raises
+        ------
+        RuntimeError
+            If the publisher's thread has died of an error, which is the cause.
+        """
+        if self._error is not None:
+            raise RuntimeError("the publisher has died; nothing is sent any more") from self._error
         self._queue.put(_Outgoing(message, handed_over_s, heard_s))
         self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # as full as that, it is awake
+        with contextlib.suppress(OSError):  # so full that it is awake, or closed
             self._wake_in.send(b"\0")
 
     def _run(self) -> None:
-        with zmq.Context() as context, context.socket(zmq.XPUB) as xpub:
-            xpub.setsockopt(zmq.XPUB_VERBOSE, 1)  # else the second subscriber of a topic is never announced
-            xpub.setsockopt(zmq.SNDHWM, HIGH_WATER)
-            xpub.setsockopt(zmq.LINGER, LINGER_MS)
-            xpub.setsockopt(zmq.MAXMSGSIZE, MOST_SUBSCRIPTION_BYTES)
-            xpub.setsockopt(zmq.IPV6, "[" in self.endpoint)
-            try:
-                xpub.bind(self.endpoint)
-            except zmq.ZMQError as error:
-                self._bound.put(error)
-                return
-            self._bound.put(None)
-            self._serve(xpub)
+        try:
+            with zmq.Context() as context, context.socket(zmq.XPUB) as xpub:
+                self._bind(xpub)
+                self._bound.put(None)
+                self._serve(xpub)
+        except BaseException as error:
+            self._error = error
+            self._bound.put(error)
+
+    def _bind(self, xpub: zmq.Socket[bytes]) -> None:
+        xpub.setsockopt(zmq.XPUB_VERBOSE, 1)  # else the second subscriber of a topic is never announced
+        xpub.setsockopt(zmq.SNDHWM, HIGH_WATER)
+        xpub.setsockopt(zmq.LINGER, LINGER_MS)
+        xpub.setsockopt(zmq.MAXMSGSIZE, MOST_SUBSCRIPTION_BYTES)
+        xpub.setsockopt(zmq.IPV6, "[" in self.endpoint)
+        self._check_path()
+        xpub.bind(self.endpoint)
+
+    def _check_path(self) -> None:
+        """Refuse a path that is in use: libzmq would delete what is there, be it a song or a daemon's socket."""
+        path = Path(self.endpoint.removeprefix("ipc://"))
+        if not self.endpoint.startswith("ipc://") or not path.exists():
+            return
+        if not path.is_socket():
+            raise ConfigError(self._cannot_bind("There is a file of that name"))
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) != errno.ECONNREFUSED:  # that is what a dead daemon leaves behind
+                raise ConfigError(self._cannot_bind("Address already in use"))
+
+    def _cannot_bind(self, why: str) -> str:
+        return f"cannot bind {self.endpoint}: {why}; choose another with --bind"
 
     def _serve(self, xpub: zmq.Socket[bytes]) -> None:
         poller = zmq.Poller()
         poller.register(xpub, zmq.POLLIN)
         poller.register(self._wake_out, zmq.POLLIN)
         while not self._done:
-            for ready, _ in poller.poll(round(ROUND_S * 1000)):
+            for ready, _ in poller.poll(self._rest_ms()):
                 if ready is xpub:
                     self._heed(xpub)
                 else:
                     self._wake_out.recv(4096)
             self._drain(xpub)
+            self._repeat(xpub)
             self.round_s = time.monotonic()
 
     def _drain(self, xpub: zmq.Socket[bytes]) -> None:
@@ -145,6 +186,7 @@ class Publisher:
             message = self._timed(message, outgoing, now)
         if not isinstance(message, Event):
             self._topics.setdefault(topic, _Topic(message)).last = message
+            self._wanted.pop(topic, None)  # who has just subscribed gets this one
         xpub.send_multipart([topic.encode(), encode(message)])
 
     def _timed(self, message: Estimate, outgoing: _Outgoing, now: float) -> Estimate:
@@ -156,18 +198,29 @@ class Publisher:
         return msgspec.structs.replace(message, heard_at=heard_at, age_ms=age_ms)
 
     def _heed(self, xpub: zmq.Socket[bytes]) -> None:
-        """Take one subscription or its end; anything else a peer may send is ignored."""
+        """Take one subscription, or the end of a topic's last; anything else a peer may send is ignored."""
         frame = xpub.recv()
-        if frame[:1] == b"\x01":
-            self.subscriptions += 1
-            self._repeat(xpub, frame[1:])
-        elif frame[:1] == b"\x00":
-            self.subscriptions = max(self.subscriptions - 1, 0)
+        kind, prefix = frame[:1], frame[1:]
+        if kind == b"\x01":
+            self._subscribed.add(prefix)
+            self._wanted.update(dict.fromkeys(name for name in self._topics if name.encode().startswith(prefix)))
+        elif kind == b"\x00":
+            self._subscribed.discard(prefix)
+        self.subscriptions = len(self._subscribed)
 
-    def _repeat(self, xpub: zmq.Socket[bytes], prefix: bytes) -> None:
+    def _repeat(self, xpub: zmq.Socket[bytes]) -> None:
+        """Send again the last value of each topic that is wanted, if its last repeat is long enough ago."""
         now = time.monotonic()
-        for name, topic in self._topics.items():
-            if name.encode().startswith(prefix) and now - topic.repeated_s >= REPEAT_S:
-                topic.repeated_s = now
-                again = msgspec.structs.replace(topic.last, repeat=True)
-                xpub.send_multipart([name.encode(), encode(again)])
+        for name in [name for name in self._wanted if self._repeatable_s(name) <= now]:
+            del self._wanted[name]
+            topic = self._topics[name]
+            topic.repeated_s = now
+            xpub.send_multipart([name.encode(), encode(msgspec.structs.replace(topic.last, repeat=True))])
+
+    def _repeatable_s(self, name: str) -> float:
+        return self._topics[name].repeated_s + REPEAT_S
+
+    def _rest_ms(self) -> int:
+        """How long there is nothing to do but to send and to heed."""
+        due_s = min(map(self._repeatable_s, self._wanted), default=math.inf) - time.monotonic()
+        return math.ceil(1000 * min(max(due_s, 0.0), ROUND_S))

@@ -131,7 +131,9 @@ class Station:
         self._supervisor = supervisor
         self._clock: SampleClock | None = None
         self._missing = 0  # samples the clock found missing in this intake
+        self._absent = False  # the device was gone, and nobody has counted yet for how long
         self._last_block_s = 0.0
+        self._listened_s = self.since_s
         self._losses = 0
         self._ended: list[Stretch] = []  # their windows may still be on the way
         self._total = Counters()
@@ -151,7 +153,9 @@ class Station:
             dues += self._finish()
         for notice in notices:  # read before the audio was, so all the audio they end has been heard
             self._heed(notice, now_s)
-        self._watch(now_s)
+        if now_s - self._listened_s < STALLED_S:  # else this process slept, and what came meanwhile is not in yet
+            self._watch(now_s)
+        self._listened_s = now_s
         return self._newest(dues) if self.source.live else dues
 
     def until_due_s(self, now_s: float) -> float:
@@ -186,6 +190,7 @@ class Station:
             intake = self._supervisor.arrivals.popleft()
             self._clock = None if self.source.clock == "none" else SampleClock(intake.rate_hz)
             self._missing = 0
+            self._absent = self.source.clock == "device" and self._last_block_s > 0
             self._begin(intake, at=0)
         return self.stretch is not None
 
@@ -195,12 +200,22 @@ class Station:
         while intake.stamps:
             stamp = intake.stamps.popleft()
             read = intake.ring.read(stamp.position)
+            self._count_absence(stamp)
             self._last_block_s = stamp.monotonic_s
             if read.overwritten:
                 dues += self._overrun(read.overwritten, stamp, at=stamp.position - len(read.block))
             dues += self._dues(self._present.epoch.feed(_mono(read.block)), stamp)
             dues += self._ask_clock(stamp)
         return dues
+
+    def _count_absence(self, stamp: Stamp) -> None:
+        """Count what a device could not deliver between two connections as lost, in the books of the second."""
+        if self._absent:
+            gone_s = stamp.monotonic_s - self._last_block_s - stamp.position / self._present.intake.rate_hz
+            samples = round(max(gone_s, 0.0) * self._present.intake.rate_hz)
+            self._present.lost += samples
+            self._tell_gap("loss", samples, "while the device was gone")
+            self._absent = False
 
     def _overrun(self, samples: int, stamp: Stamp, at: int) -> list[Due]:
         self._present.overwritten += samples

@@ -79,11 +79,10 @@ class Subscriber:
             self._socket.subscribe(f"{kind}/{station}/" if station and kind != "hello" else f"{kind}/")
         try:
             self._socket.connect(endpoint)
-        except zmq.ZMQError as error:
+        except (zmq.ZMQError, UnicodeEncodeError) as error:
             self.close()
-            raise ConfigError(
-                f"{endpoint!r} is not an endpoint: {error.strerror}; it looks like {DEFAULT_ENDPOINT}"
-            ) from error
+            why = zmq.strerror(error.errno or 0) if isinstance(error, zmq.ZMQError) else "Not UTF-8"
+            raise ConfigError(f"{endpoint!r} is not an endpoint: {why}; it looks like {DEFAULT_ENDPOINT}") from error
 
     def __enter__(self) -> Subscriber:
         return self
@@ -109,8 +108,9 @@ class Subscriber:
             left_ms = None if deadline is None else round(max(deadline - time.monotonic(), 0) * 1000)
             if not self._socket.poll(left_ms):
                 return None
-            topic, payload = self._socket.recv_multipart()
+            frames = self._socket.recv_multipart()
             try:
+                topic, payload = frames
                 message = decode(payload)
             except ValueError:
                 self.unreadable += 1

@@ -6,6 +6,7 @@ that is a gain in some band can be applied to them. One track is [T, n_mels], T 
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -51,9 +52,9 @@ def load(data: Path) -> dict[str, NDArray[np.uint8]]:
     tracks: dict[str, NDArray[np.uint8]] = {}
     for path in found.values():
         try:
-            with np.load(path) as archive:
+            with path.open("rb") as file, np.load(file) as archive:
                 tracks |= {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, TypeError, EOFError, zlib.error, BadZipFile) as error:
             raise BadInputError(f"cannot read {path}: {error}; prepare it again") from error
     gtzan.check_genres({gtzan.genre_of(name) for name in tracks}, data)
     for name, track in tracks.items():

@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import json
 import math
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -222,7 +221,9 @@ def _read(path: Path) -> dict[str, Any]:
     """A checkpoint, on the CPU; loading it into a network or an optimiser moves it to where they are."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # the unpickler raises whatever it stumbles over
         raise BadInputError(f"the checkpoint {path} is damaged; remove it, and fit begins again") from error
     return state
 

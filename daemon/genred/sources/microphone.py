@@ -160,11 +160,19 @@ class Microphone:
         """Deliver until the device is gone."""
         listener = self._device.attach(output, self._channels)
         try:
-            while not output.stop.wait(WATCH_S):
-                if time.monotonic() - self._device.last_block_s > GONE_S:
-                    raise SourceLost(f"{self._device} has delivered nothing for {GONE_S:.0f} s")
+            self._watch(output)
         finally:
             self._device.detach(listener)
+
+
+    def _watch(self, output: Output) -> None:
+        """Wait while blocks come. Only time that this thread was awake counts: the whole process may be stopped."""
+        missing_s, seen_s = 0.0, self._device.last_block_s
+        while not output.stop.wait(WATCH_S):
+            missing_s = missing_s + WATCH_S if self._device.last_block_s == seen_s else 0.0
+            seen_s = self._device.last_block_s
+            if missing_s > GONE_S:
+                raise SourceLost(f"{self._device} has delivered nothing for {GONE_S:.0f} s")
 
 
 def _channels(text: str) -> tuple[int, ...]:

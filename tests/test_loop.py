@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny_gtzan
+from genretrain import loop, recipe
+from genretrain.cli import main
+
+NOT_ON_TRAINING_MACHINES = ("msgspec", "soxr", "av", "onnxruntime", "zmq", "rich", "click", "sounddevice", "onnx")
+ALONE = f"""
+import sys
+sys.modules.update(dict.fromkeys({NOT_ON_TRAINING_MACHINES!r}))  # None: importing it fails
+from genretrain.cli import main
+main()
+"""
+
+
+def write_recipe(path: Path, text: str = tiny_gtzan.RECIPE, **changed: object) -> Path:
+    """Write a recipe; `changed` replaces values of its top level."""
+    lines = [line for line in text.splitlines() if line.split(" =")[0] not in changed]
+    path.write_text("\n".join([*(f"{key} = {json.dumps(value)}" for key, value in changed.items()), *lines]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gtzan.write(tmp_path_factory.mktemp("tiny"))
+
+
+def fit(recipe_path: Path, data: Path, out: Path) -> list[str]:
+    return ["fit", str(recipe_path), "--data", str(data), "--out", str(out)]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The sentence on stderr with which genretrain refuses `arguments`."""
+    with pytest.raises(SystemExit) as exit_:
+        main([*arguments])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert error.startswith("genretrain: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """Everything in the checkpoint that is a number of the network, its average, or the optimiser."""
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    moments = {f"{i} {key}": value for i, entry in state["optimiser"]["state"].items() for key, value in entry.items()}
+    return {**state["network"], **{f"averaged {k}": v for k, v in state["averaged"].items()}, **moments}
+
+
+def test_fit_needs_numpy_and_torch_only(data, tmp_path):
+    """A rented GPU needs nothing of what the daemon needs."""
+    command = [sys.executable, "-c", ALONE, *fit(write_recipe(tmp_path / "tiny.toml"), data, tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "best.pt").exists()
+
+
+def test_fit_ends_with_where_the_best_epoch_is(data, tmp_path, capsys):
+    """The last line names the epoch, its accuracy and its file; they are those of the log."""
+    main(fit(write_recipe(tmp_path / "tiny.toml", epochs=3), data, tmp_path / "run"))
+    rows = [json.loads(line) for line in (tmp_path / "run" / "epochs.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    best = max(rows, key=lambda row: (row["valid_accuracy"], -row["valid_loss"]))
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"best epoch: {best['epoch']} of 3, validation accuracy {100 * best['valid_accuracy']:.1f} %,"
+        f" in {tmp_path / 'run' / 'best.pt'}"
+    )
+
+
+def test_a_killed_run_ends_in_the_same_weights(data, tmp_path, capsys):
+    """SIGKILL after some epoch, the same command again: every weight and moment is bit for bit as without the kill."""
+    path = write_recipe(tmp_path / "tiny.toml", epochs=8, mixed_precision=True)
+    run = tmp_path / "killed"
+    child = subprocess.Popen([sys.executable, "-c", ALONE, *fit(path, data, run)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while not (run / "epochs.jsonl").exists():
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    main(fit(path, data, run))
+    assert "going on after epoch" in capsys.readouterr().out
+    main(fit(path, data, tmp_path / "whole"))
+    killed, whole = weights(run), weights(tmp_path / "whole")
+    assert killed.keys() == whole.keys()
+    assert all(torch.equal(killed[key], whole[key]) for key in whole)
+
+
+def test_a_finished_run_stays_as_it_is(data, tmp_path, capsys):
+    """The same command again trains nothing, and tells the best epoch again."""
+    arguments = fit(write_recipe(tmp_path / "tiny.toml"), data, tmp_path / "run")
+    main(arguments)
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes(), capsys.readouterr().out
+    main(arguments)
+    assert (tmp_path / "run" / "epochs.jsonl").read_text().count("\n") == 1
+    assert (tmp_path / "run" / "checkpoint.pt").stat().st_size == len(before[0])
+    assert capsys.readouterr().out.splitlines()[-1] == before[1].splitlines()[-1]
+
+
+def test_the_best_epoch_is_loaded_with_its_recipe(data, tmp_path):
+    """A checkpoint holds its own configuration: network and recipe come back without the TOML file."""
+    path = write_recipe(tmp_path / "tiny.toml")
+    main(fit(path, data, tmp_path / "run"))
+    plan, network, record = loop.load_best(tmp_path / "run")
+    assert plan == recipe.read(path)
+    assert record["epoch"] == 1
+    assert not network.training
+    averaged = torch.load(tmp_path / "run" / "best.pt", weights_only=True)["averaged"]
+    assert all(torch.equal(value, averaged[key]) for key, value in network.state_dict().items())
+
+
+def test_a_folder_without_gtzan_is_refused(tmp_path, capsys):
+    """It says what it expected to find."""
+    assert "no GTZAN" in refused(capsys, *fit(write_recipe(tmp_path / "tiny.toml"), tmp_path, tmp_path / "run"))
+
+
+def test_a_folder_with_three_genres_is_refused(tmp_path, capsys):
+    """It names the seven that are missing."""
+    three = tiny_gtzan.write(tmp_path / "three", ("blues", "jazz", "rock"))
+    error = refused(capsys, *fit(write_recipe(tmp_path / "tiny.toml"), three, tmp_path / "run"))
+    assert "no tracks of classical, country, disco, hiphop, metal, pop, reggae" in error
+
+
+def test_a_missing_recipe_is_refused(data, tmp_path, capsys):
+    """By its path."""
+    assert "no recipe" in refused(capsys, *fit(tmp_path / "absent.toml", data, tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "unknown key 'epoch'; known are augment, average, batch"),
+        ("[augment]\nvolume = 3", "unknown key 'augment.volume'; known are equaliser_db"),
+        ("epochs = 'ten'", "epochs is 'ten', but must be a whole number"),
+        ("epochs = 2.5", "epochs is 2.5, but must be a whole number"),
+        ("batch = true", "batch is True, but must be a whole number"),
+        ("cosine = 1", "cosine is 1, but must be true or false"),
+        ("augment = 3", "augment is 3, but must be a table, [augment]"),
+        ("[spec]\nn_mfcc = '20'", "spec.n_mfcc is '20', but must be a whole number"),
+        ("[spec]\nn_mfcc = 4", "spec.n_mfcc is 4, but must be at least 8"),
+        ("[spec]\nhop_length = 256", "only n_mfcc can be chosen"),
+        ("[spec]\nn_mfcc = 200", "n_mfcc is 200, but there are only 128 mel bands"),
+        ("network = 'transformer'", "network is 'transformer', but must be one of crnn"),
+        ("window = 0", "window is 0, but must be at least 8"),
+        ("batch = 0", "batch is 0, but must be positive"),
+        ("learning_rate = nan", "learning_rate is nan, but must be positive"),
+        ("average = 1.0", "average is 1.0, but must be at least 0 and below 1"),
+        ("window = 40\n[augment]\nmask_frames = 41", "augment.mask_frames is 41, but must be at most the window"),
+        ("epochs = ", "Invalid value"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused(data, tmp_path, capsys, text, message):
+    """The sentence has the file, the key with its table, its value, and what it must be."""
+    (tmp_path / "bad.toml").write_text(text)
+    error = refused(capsys, *fit(tmp_path / "bad.toml", data, tmp_path / "run"))
+    assert error.startswith(f"genretrain: recipe {tmp_path / 'bad.toml'}: ")
+    assert message in error
+
+
+def test_whole_numbers_are_numbers(tmp_path):
+    """TOML's ``12`` and ``12.0`` are the same recipe, so a run goes on after the one was changed to the other."""
+    first = recipe.read(write_recipe(tmp_path / "a.toml", learning_rate=1))
+    assert type(first.learning_rate) is float
+    assert first == recipe.read(write_recipe(tmp_path / "b.toml", learning_rate=1.0))
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(data, tmp_path, capsys):
+    """It is neither continued nor overwritten."""
+    main(fit(write_recipe(tmp_path / "tiny.toml"), data, tmp_path / "run"))
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    other = write_recipe(tmp_path / "other.toml", learning_rate=0.5)
+    capsys.readouterr()
+    assert "checkpoint of another recipe" in refused(capsys, *fit(other, data, tmp_path / "run"))
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_refused(data, tmp_path, capsys):
+    """The sentence says which file to remove."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half a checkp")
+    error = refused(capsys, *fit(write_recipe(tmp_path / "tiny.toml"), data, tmp_path / "run"))
+    assert f"{tmp_path / 'run' / 'checkpoint.pt'} is damaged; remove it" in error
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(data, tmp_path, capsys):
+    """Before any data are read."""
+    path = write_recipe(tmp_path / "tiny.toml")
+    assert "torch finds no GPU" in refused(capsys, *fit(path, data, tmp_path / "run"), "--device", "cuda")

@@ -36,7 +36,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    r"""Hear music and tell its genre.
+    """Hear music and tell its genre.
 
     \b
     genred run mic:                      the default microphone
@@ -57,7 +57,7 @@ def main() -> None:
 @click.option("--no-dashboard", is_flag=True, help="Plain log lines, also on a terminal.")
 @click.option("--insecure", is_flag=True, help="Allow binding to an address that others can reach.")
 def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insecure: bool, **options: Any) -> None:
-    r"""Listen to SOURCES and publish what they play.
+    """Listen to SOURCES and publish what they play.
 
     A source is mic:[NAME-or-index], a file or file:PATH?pace=realtime&loop=1, demo:, or - for raw PCM on stdin.
 
@@ -91,11 +91,7 @@ def _serve(settings: Config) -> None:
     code = 0
     try:
         with Dashboard(enabled=settings.dashboard and sys.stdout.isatty()) as dashboard:
-            logging.basicConfig(
-                level=settings.log_level.upper(),
-                format="%(asctime)s %(levelname)s %(message)s",
-                handlers=[dashboard.log_handler()],
-            )
+            logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
             service.run(settings, dashboard.show)
     except GenredError as error:
         click.echo(f"genred: {error}", err=True)
@@ -114,7 +110,7 @@ def _serve(settings: Config) -> None:
 @click.option("--type", "types", multiple=True, type=click.Choice(["hello", "estimate", "event", "status"]))
 @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
 def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | None) -> None:
-    r"""Print the messages of a daemon as JSON lines.
+    """Print the messages of a daemon as JSON lines.
 
     \b
     genred listen --type estimate | jq -r '[.station, .label, .confidence] | @tsv'
@@ -143,7 +139,7 @@ def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | Non
 @click.option("--plot", type=click.Path(path_type=Path), metavar="OUT.png", help="Probabilities over time.")
 @click.option("--log-level", type=LOG_LEVELS, default="warning", show_default=True)
 def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
-    r"""Judge audio files (or folders, or patterns) and print their genres.
+    """Judge audio files (or folders, or patterns) and print their genres.
 
     \b
     genred classify song.mp3

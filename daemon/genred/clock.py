@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
 BUCKET_S = 1.0
 HISTORY_BUCKETS = 300
-LARGE_LOSS_S, LARGE_BUCKETS = 0.3, 2  # this much above the envelope is believed after so many buckets
-SMALL_LOSS_S, SMALL_BUCKETS = 0.04, 10
-STEADY_S = 0.02  # the delays of those buckets agree this well: a backlog is not still draining
+LARGE_LOSS_S, LARGE_BUCKETS = 0.7, 2  # this much above the envelope is believed after so many buckets
+SMALL_LOSS_S, SMALL_BUCKETS = 0.04, 10  # load delays by up to 0.6 s
+STEADY_S = 0.02  # the delays of those buckets agree this well: no backlog is draining, no load is passing
 DRIFT_BUCKETS = 60  # a drift is fitted to no less
-MAX_DRIFT = 5e-4  # seconds a second; sound cards stay within 1e-4
+MAX_DRIFT = 2e-4  # seconds a second; sound cards stay within 1e-4, and more would take a shorter delay for a drift
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class SampleClock:
         self._buckets: deque[_Bucket] = deque(maxlen=HISTORY_BUCKETS)
         self._open: _Bucket | None = None
         self._ends_s = 0.0
+        self._changed = False  # a bucket was closed since `lost` was last asked
 
     def delivered(self, position: int, now_s: float) -> None:
         """Note that samples before `position`, lost ones included, had been delivered at `now_s`."""
@@ -49,6 +51,7 @@ class SampleClock:
         if self._open is None or now_s >= self._ends_s:
             if self._open is not None:
                 self._buckets.append(self._open)
+                self._changed = True
             self._open = _Bucket(now_s, delay)
             self._ends_s = now_s + BUCKET_S
         elif delay < self._open.delay_s:
@@ -63,6 +66,9 @@ class SampleClock:
 
     def lost(self) -> int:
         """Samples that never came since this was last asked; the caller counts them into later positions."""
+        if not self._changed:
+            return 0
+        self._changed = False
         for excess_s, count in ((LARGE_LOSS_S, LARGE_BUCKETS), (SMALL_LOSS_S, SMALL_BUCKETS)):
             missing_s = self._steady_excess(count)
             if missing_s >= excess_s:
@@ -78,7 +84,7 @@ class SampleClock:
             return 0.0
         split = len(self._buckets) - count
         delays = [bucket.delay_s for bucket in islice(self._buckets, split, None)]
-        if max(delays) - min(delays) > max(STEADY_S, 0.1 * SMALL_LOSS_S * count * (count > LARGE_BUCKETS)):
+        if max(delays) - min(delays) > STEADY_S:
             return 0.0
         before = list(islice(self._buckets, split))
         return min(delays) - self._envelope(before, self._buckets[-1].time_s)
@@ -103,19 +109,28 @@ STEP_S = 0.5
 
 
 class UtcClock:
-    """UTC as monotonic time plus an offset that is read again each minute."""
+    """UTC as monotonic time plus an offset that is read again each minute.
 
-    def __init__(self) -> None:
-        self._offset_s = time.time() - time.monotonic()
-        self._reread_s = time.monotonic() + REREAD_S
+    Parameters
+    ----------
+    wall, monotonic : callable
+        The two clocks, in seconds.
+    """
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._offset_s = wall() - monotonic()
+        self._reread_s = monotonic() + REREAD_S
 
     def step(self) -> float:
         """Read the offset again if a minute has passed; return its change in seconds if that is a step, else 0."""
-        now = time.monotonic()
+        now = self._monotonic()
         if now < self._reread_s:
             return 0.0
         self._reread_s = now + REREAD_S
-        offset = time.time() - now
+        offset = self._wall() - now
         change, self._offset_s = offset - self._offset_s, offset
         return change if abs(change) >= STEP_S else 0.0
 

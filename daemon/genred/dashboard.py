@@ -151,6 +151,8 @@ class Dashboard:
 
     def log_handler(self) -> logging.Handler:
         """Return where log lines go: above the picture, or to stderr."""
-        if self._live is None:
-            return logging.StreamHandler()
-        return RichHandler(console=self._live.console, show_path=False, markup=False)
+        if self._live is not None:
+            return RichHandler(console=self._live.console, show_path=False, markup=False)
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        return handler

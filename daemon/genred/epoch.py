@@ -81,7 +81,9 @@ class Epoch:
     ) -> None:
         self.spec, self.geometry, self.rate_hz = mfcc.spec, geometry, rate_hz
         self.gain = AutoGain(rule, gain_db)
-        self.levels = HopLevels(self.spec.hop_length, self.spec.sample_rate)
+        self.levels = HopLevels(
+            self.spec.hop_length, self.spec.sample_rate, geometry.window_frames, geometry.hop_frames
+        )
         self.peak = Peak()
         self.pushed = 0  # native samples taken, lost ones included
         self.lost = 0  # native samples that were zeros in their place

@@ -64,6 +64,8 @@ class MfccSpec:
         for field in fields(self):
             if field.name not in ("fmin", "fmax") and not getattr(self, field.name) > 0:
                 raise ValueError(f"{field.name} is {getattr(self, field.name)}, but must be positive")
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length is {self.hop_length}, but frames of {self.n_fft} (n_fft) must leave no gaps")
         if self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc is {self.n_mfcc}, but there are only {self.n_mels} mel bands (n_mels)")
         if not 0 <= self.fmin < self.top_hz <= self.sample_rate / 2:
@@ -191,6 +193,11 @@ class GainRule:
     microphone does, is raised towards `target_dbfs` in whole steps. A step is decided at the end of an interval, from
     that interval and those before it, and holds for the whole next one. Intervals under `gate_dbfs` are silence
     and decide nothing. The figures are genred's own choice, part of every model's card.
+
+    Raises
+    ------
+    ValueError
+        For an interval, a history or a step of nothing.
     """
 
     interval_frames: int = 40
@@ -201,6 +208,11 @@ class GainRule:
     gate_dbfs: float = -75.0
     step_db: float = 6.0
     max_db: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("interval_frames", "history", "step_db"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be positive")
 
 
 class AutoGain:

@@ -15,7 +15,7 @@ CLIP_LEVEL = 0.999
 
 
 class HopLevels:
-    """Power of each hop of a stream, for as long as a window looks back.
+    """Power of each hop of a stream, for as long as anyone looks back.
 
     Parameters
     ----------
@@ -23,12 +23,16 @@ class HopLevels:
         Samples in a hop of the features.
     sample_rate : int
         Hz; with `hop_length` it says how many hops SILENCE_S is.
+    window_hops : int
+        Hops in a window; one that is shorter than SILENCE_S is silent if all of it is.
+    longest_hops : int
+        The most that `dbfs` will be asked for.
     """
 
-    def __init__(self, hop_length: int, sample_rate: int) -> None:
+    def __init__(self, hop_length: int, sample_rate: int, window_hops: int, longest_hops: int) -> None:
         self._hop_length = hop_length
-        self._silence_hops = max(1, round(SILENCE_S * sample_rate / hop_length))
-        self._powers: deque[float] = deque(maxlen=self._silence_hops)
+        self._silence_hops = max(1, min(round(SILENCE_S * sample_rate / hop_length), window_hops))
+        self._powers: deque[float] = deque(maxlen=max(self._silence_hops, longest_hops))
         self._partial: Samples = np.empty(0, np.float32)
 
     def push(self, samples: Samples) -> None:
@@ -47,7 +51,7 @@ class HopLevels:
     @property
     def silent(self) -> bool:
         """Whether the newest SILENCE_S were all together below SILENCE_DBFS."""
-        return len(self._powers) == self._silence_hops and self.dbfs(self._silence_hops) < SILENCE_DBFS
+        return len(self._powers) >= self._silence_hops and self.dbfs(self._silence_hops) < SILENCE_DBFS
 
 
 class Peak:

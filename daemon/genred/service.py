@@ -83,7 +83,7 @@ def run(config: Config, show: Show) -> None:
         for supervisor in supervisors:
             supervisor.start()
         worker.start()
-        log.info("listening to %d stations, publishing at %s", len(stations), config.bind)
+        log.info("listening to %s, publishing at %s", ", ".join(s.name for s in stations), config.bind)
         _watch(config, worker, publisher, stop, show)
 
 

@@ -19,7 +19,13 @@ from .sources import Intake, Source
 
 log = logging.getLogger(__name__)
 
-RETRY_FIRST_S, RETRY_MOST_S = 1.0, 60.0
+
+@dataclass(frozen=True)
+class Retry:
+    """Pauses between attempts: doubled from `first_s` to `most_s`, and begun anew after an attempt that held."""
+
+    first_s: float = 1.0
+    most_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,15 @@ class Supervisor:
     source : Source
     stop, wake : threading.Event
         Of the daemon: it ends; there is something for the worker.
+    retry : Retry
     """
 
-    def __init__(self, name: str, source: Source, stop: threading.Event, wake: threading.Event) -> None:
+    def __init__(
+        self, name: str, source: Source, stop: threading.Event, wake: threading.Event, retry: Retry = Retry()
+    ) -> None:
         self.name, self.source, self.stop, self.wake = name, source, stop, wake
+        self._retry = retry
+        self._told = False  # the traceback of an unexpected error
         self.arrivals: deque[Intake] = deque()
         self.notices: deque[Notice] = deque()
         self.undecoded = 0  # pieces of input left out
@@ -66,7 +77,7 @@ class Supervisor:
         self.undecoded += 1
 
     def _run(self) -> None:
-        pause_s = RETRY_FIRST_S
+        pause_s = self._retry.first_s
         while not self.stop.is_set():
             started_s = time.monotonic()
             notice = self._attempt()
@@ -75,9 +86,10 @@ class Supervisor:
             self.wake.set()
             if notice.state == "ended":
                 return
-            lasted = time.monotonic() - started_s > RETRY_MOST_S
-            pause_s = RETRY_FIRST_S if lasted else min(2 * pause_s, RETRY_MOST_S)
+            if time.monotonic() - started_s > self._retry.most_s:
+                pause_s = self._retry.first_s
             self.stop.wait(pause_s * random.uniform(0.5, 1.0))  # jitter: a hundred stations do not come back at once
+            pause_s = min(2 * pause_s, self._retry.most_s)
 
     def _attempt(self) -> Notice:
         """Run the source once, to its end."""
@@ -92,7 +104,8 @@ class Supervisor:
     def _crashed(self, error: Exception) -> Notice:
         """An error that no source should raise ends the attempt, not the daemon."""
         expected = isinstance(error, GenredError)
-        if not expected and self.crashes == 0:
+        if not expected and not self._told:
+            self._told = True
             log.exception("%s: unexpected error in the source; told once, counted from now on", self.name)
         self.crashes += 1
         text = plain(str(error) if expected else f"{type(error).__name__}: {error}")

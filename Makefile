@@ -13,7 +13,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg
 .PHONY: run test check format schema lock clean
 
 run: $(VENV)/.run
-	@$(BIN)/genred run $$($(BIN)/python -m genred.first_station)
+	$(BIN)/genred run
 
 test: $(VENV)/.test check
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from . import __version__
-from .config import DEFAULT_ENDPOINT, Config, load
+from .config import DEFAULT_ENDPOINT, Config, StationConfig, load
 from .errors import GenredError
 
 PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
 FAULT = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED = 130  # as a shell says of SIGINT
 LOG_LEVELS = click.Choice(["debug", "info", "warning", "error"])
 
 
@@ -31,6 +34,15 @@ class _Commands(click.Group):
         except BrokenPipeError:  # the reader of our output has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(0)
+        except KeyboardInterrupt:
+            context.exit(INTERRUPTED)
+
+
+class _Run(click.Command):
+    """Takes ``-?rate=48000`` for a source; click would take it for an option."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(context, [f"stdin={arg}" if arg.startswith("-?") else arg for arg in args])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,9 +55,19 @@ def main() -> None:
     genred classify song.mp3             a file
     genred listen                        what a running daemon says
     """
+    _fill_standard_streams()
 
 
-@main.command()
+def _fill_standard_streams() -> None:
+    """Put /dev/null where a standard stream was closed before the start: a socket must not get its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
+@main.command(cls=_Run)
 @click.argument("sources", nargs=-1, metavar="[NAME=]SOURCE...")
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
 @click.option("--model", help="ONNX file with a genred card.  [default: the one that comes with genred]")
@@ -59,7 +81,8 @@ def main() -> None:
 def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insecure: bool, **options: Any) -> None:
     """Listen to SOURCES and publish what they play.
 
-    A source is mic:[NAME-or-index], a file or file:PATH?pace=realtime&loop=1, demo:, or - for raw PCM on stdin.
+    Without SOURCES it is the default microphone, else the demo station. A source is mic:[NAME-or-index], a file or
+    file:PATH?pace=realtime&loop=1, demo:, or - for raw PCM on stdin.
 
     \b
     genred run kitchen=mic: hall=mic:2?channels=3,4
@@ -70,7 +93,19 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     overrides |= {"insecure": True} if insecure else {}
     overrides |= {"station": _stations(sources)} if sources else {}
     settings = load(config, overrides)
+    if not settings.station:
+        settings = _with_default(settings)
     _serve(settings)
+
+
+def _with_default(settings: Config) -> Config:
+    """Add the one station that is listened to where none is named."""
+    from .sources import default_uri, named
+
+    uri, why = default_uri()
+    click.echo(f"genred: no source is named; listening to {why}", err=True)
+    name, uri = named(uri, [])
+    return msgspec.structs.replace(settings, station=(StationConfig(name, uri),))
 
 
 def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
@@ -96,11 +131,14 @@ def _serve(settings: Config) -> None:
     except GenredError as error:
         click.echo(f"genred: {error}", err=True)
         code = error.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except Exception:
         logging.getLogger(__name__).exception("genred has a fault and ends; please report this")
         code = FAULT
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # their readers may have gone
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 

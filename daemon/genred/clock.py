@@ -117,9 +117,7 @@ class UtcClock:
         The two clocks, in seconds.
     """
 
-    def __init__(
-        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._wall, self._monotonic = wall, monotonic
         self._offset_s = wall() - monotonic()
         self._reread_s = monotonic() + REREAD_S

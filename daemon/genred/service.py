@@ -13,7 +13,6 @@ source NAME     one source; the write side of its ring   with the process: it ma
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -27,7 +26,7 @@ from .classifier import Classifier, find_model
 from .clock import UtcClock
 from .config import Config
 from .epoch import Epoch, Geometry
-from .errors import ConfigError, RequiredSourceError
+from .errors import RequiredSourceError
 from .features import Mfcc
 from .publisher import Publisher
 from .sources import open_source
@@ -60,8 +59,6 @@ def run(config: Config, show: Show) -> None:
         Whatever went wrong in the worker: a fault of genred.
     """
     stop, wake = threading.Event(), threading.Event()
-    if not config.station:
-        raise ConfigError("no station to listen to; name one, for example mic: or demo:")
     opened = [(station, open_source(station.uri)) for station in config.station]
     with ExitStack() as stack:
         stack.enter_context(_signals(stop))
@@ -153,11 +150,11 @@ def _epochs(classifier: Classifier, hop_frames: int) -> NewEpoch:
 
 @contextmanager
 def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM end the daemon; the second SIGINT ends it at once."""
+    """SIGINT and SIGTERM end the daemon; the second SIGINT interrupts whatever the end waits for."""
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if stop.is_set() and number == signal.SIGINT:
-            os._exit(130)
+            raise KeyboardInterrupt
         stop.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

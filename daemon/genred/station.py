@@ -133,8 +133,10 @@ class Station:
         self._missing = 0  # samples the clock found missing in this intake
         self._absent = False  # the device was gone, and nobody has counted yet for how long
         self._last_block_s = 0.0
+        self._connected_s = 0.0
         self._listened_s = self.since_s
         self._losses = 0
+        self._overflows = 0  # of the intakes that are closed
         self._ended: list[Stretch] = []  # their windows may still be on the way
         self._total = Counters()
         self._faults = Faults()
@@ -145,7 +147,7 @@ class Station:
         self._settle()
         notices = [self._supervisor.notices.popleft() for _ in range(len(self._supervisor.notices))]
         dues: list[Due] = []
-        while self._connected():
+        while self._connected(now_s):
             closed = self._present.intake.closed
             dues += self._hear()
             if not closed:
@@ -153,8 +155,7 @@ class Station:
             dues += self._finish()
         for notice in notices:  # read before the audio was, so all the audio they end has been heard
             self._heed(notice, now_s)
-        if now_s - self._listened_s < STALLED_S:  # else this process slept, and what came meanwhile is not in yet
-            self._watch(now_s)
+        self._watch(now_s)
         self._listened_s = now_s
         return self._newest(dues) if self.source.live else dues
 
@@ -177,27 +178,33 @@ class Station:
         for stretch in (*self._ended, *([self.stretch] if self.stretch else [])):
             faults = _add(faults, _faults(stretch))
         source = self._supervisor
-        return _add(faults, Faults(losses=self._losses, undecoded=source.undecoded, crashes=source.crashes))
+        overflows = self._overflows + (self.stretch.intake.overflows if self.stretch else 0)
+        return _add(
+            faults,
+            Faults(losses=self._losses, overflows=overflows, undecoded=source.undecoded, crashes=source.crashes),
+        )
 
     @property
     def _present(self) -> Stretch:
         assert self.stretch is not None, "asked for only while connected"
         return self.stretch
 
-    def _connected(self) -> bool:
+    def _connected(self, now_s: float) -> bool:
         """Whether there is an intake to read; takes the next one if need be."""
         if self.stretch is None and self._supervisor.arrivals:
             intake = self._supervisor.arrivals.popleft()
             self._clock = None if self.source.clock == "none" else SampleClock(intake.rate_hz)
             self._missing = 0
+            self._connected_s = now_s
             self._absent = self.source.clock == "device" and self._last_block_s > 0
             self._begin(intake, at=0)
         return self.stretch is not None
 
     def _hear(self) -> list[Due]:
+        """Take what has come by now and no more: a fast writer would keep the worker here."""
         dues: list[Due] = []
         intake = self._present.intake
-        while intake.stamps:
+        for _ in range(len(intake.stamps)):
             stamp = intake.stamps.popleft()
             read = intake.ring.read(stamp.position)
             self._count_absence(stamp)
@@ -285,6 +292,7 @@ class Station:
         stretch = self._present
         at = stretch.intake.ring.written
         dues = self._dues(stretch.epoch.finish(), Stamp(at, self._last_block_s))
+        self._overflows += stretch.intake.overflows
         self._end(at)
         return dues
 
@@ -309,10 +317,11 @@ class Station:
 
     def _watch(self, now_s: float) -> None:
         """Find the state from what has been heard lately."""
-        if self.stretch is None or (self._last_block_s < self.since_s and self.state == "connecting"):
+        if self.stretch is None:
             return
-        if self.source.live and now_s - self._last_block_s > STALLED_S:
-            self._become("stalled", now_s, f"no audio for {STALLED_S:.0f} s")
+        if self.source.live and now_s - max(self._last_block_s, self._connected_s) > STALLED_S:
+            if now_s - self._listened_s < STALLED_S:  # else this process slept, and what came meanwhile is not in yet
+                self._become("stalled", now_s, f"no audio for {STALLED_S:.0f} s")
         elif self.stretch.epoch.levels.silent:
             self._become("silent", now_s)
         elif self.stretch.epoch.pushed:
@@ -335,7 +344,6 @@ def _mono(block: Block) -> Block:
 
 def _faults(stretch: Stretch) -> Faults:
     return Faults(
-        overflows=stretch.intake.overflows,
         nonfinite=stretch.epoch.nonfinite,
         clipped=stretch.epoch.peak.clipped,
         failed=stretch.failed,

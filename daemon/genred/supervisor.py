@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from .errors import GenredError, SourceLost
 from .messages import State, plain
-from .sources import Intake, Source
+from .sources import FULL_WAIT_S, Intake, Source
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,10 @@ class Supervisor:
         threading.Thread(target=self._run, name=f"source {self.name}", daemon=True).start()
 
     def begin(self, rate_hz: int, channels: int = 1) -> Intake:
-        """Open an intake; the one before is closed."""
+        """Open an intake; the one before is closed. A source that can wait does not run ahead of the worker."""
         self._close()
+        while self.arrivals and not self.source.live and not self.stop.is_set():
+            self.stop.wait(FULL_WAIT_S)
         self._intake = Intake(rate_hz, channels, wake=self.wake, stop=self.stop)
         self.arrivals.append(self._intake)
         return self._intake

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .classifier import Classifier, Provider, Verdict, find_model
 from .classify import Answer, Timeline, listen_to
 from .errors import ConfigError, GenredError, SourceError
+from .sources.file import duration_s
 
 AUDIO_SUFFIXES = frozenset(
     [".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"]
@@ -43,9 +44,8 @@ def classify_files(
             draw(timeline, classifier.card.labels, plot)
     elapsed_s = time.perf_counter() - started_s
     if heard_s:
-        click.echo(
-            f"{heard_s:.0f} s of audio in {elapsed_s:.1f} s: {heard_s / elapsed_s:.0f} times real time", err=True
-        )
+        speed = f"{heard_s:.0f} s of audio in {elapsed_s:.1f} s: {heard_s / elapsed_s:.0f} times real time"
+        click.echo(f"{speed} on {classifier.choice}", err=True)
     if failures and len(paths) > 1:
         click.echo(f"genred: {failures} of {len(paths)} files could not be judged", err=True)
     return 0 if not failures else (2 if len(paths) == 1 else 1)
@@ -69,13 +69,11 @@ def _paths(patterns: tuple[str, ...]) -> Iterator[Path]:
 
 def _judge(path: Path, classifier: Classifier, hop: int) -> Timeline:
     """Judge one file, with a progress line where someone is looking."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(path.name)
-        return listen_to(
-            path, classifier, hop, lambda s: progress.update(task, description=f"{path.name} {s:.0f} s heard")
-        )
+        task = progress.add_task(path.name, total=duration_s(path))
+        return listen_to(path, classifier, hop, lambda heard_s: progress.update(task, completed=heard_s))
 
 
 def as_text(timeline: Timeline) -> str:

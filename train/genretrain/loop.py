@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genred.errors import BadInputError
@@ -71,16 +72,12 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     """
     tracks = dataset.load(data)
     split = gtzan.random_split(list(tracks), plan.seed)
-    train = dataset.Crops([tracks[t] for t in split.train], plan.spec, plan.gain, plan.window)
-    valid = dataset.Crops([tracks[t] for t in split.valid], plan.spec, plan.gain, plan.window)
-    labels = np.array([gtzan.GENRES.index(gtzan.genre_of(t)) for t in split.train])
-    truth = np.array([gtzan.GENRES.index(gtzan.genre_of(t)) for t in split.valid])
+    train, labels = _part(tracks, split.train, plan)
+    valid, truth = _part(tracks, split.valid, plan)
 
     run = _start(plan, train, device)
     out.mkdir(parents=True, exist_ok=True)
     _resume(run, plan, out / "checkpoint.pt")
-    if run.epoch:
-        print(f"going on after epoch {run.epoch}")
 
     bar = Progress(range(run.epoch, plan.epochs), "fit", done=run.epoch)
     for epoch in bar:
@@ -135,6 +132,14 @@ def _tell_best(out: Path, plan: Recipe) -> None:
     )
 
 
+def _part(
+    tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Recipe
+) -> tuple[dataset.Crops, NDArray[np.int64]]:
+    """Crops and genre numbers of the tracks `names`."""
+    crops = dataset.Crops([tracks[name] for name in names], plan.spec, plan.gain, plan.window)
+    return crops, np.array([gtzan.GENRES.index(gtzan.genre_of(name)) for name in names])
+
+
 def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
     torch.manual_seed(plan.seed)
     network = NETWORKS[plan.network](plan.spec.n_mfcc, len(gtzan.GENRES))
@@ -146,7 +151,7 @@ def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
     return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
 
 
-def _train_epoch(run: Run, plan: Recipe, train: dataset.Crops, labels: np.ndarray[Any, Any], device: str) -> float:
+def _train_epoch(run: Run, plan: Recipe, train: dataset.Crops, labels: NDArray[np.int64], device: str) -> float:
     """One pass over the tracks in random order; returns the mean loss."""
     order = run.rng.permutation(len(train))
     batches = np.array_split(order, math.ceil(len(order) / plan.batch))
@@ -191,7 +196,7 @@ def _average(run: Run, plan: Recipe) -> None:
 
 
 @torch.no_grad()
-def validate(network: nn.Module, crops: dataset.Crops, truth: np.ndarray[Any, Any], device: str) -> tuple[float, float]:
+def validate(network: nn.Module, crops: dataset.Crops, truth: NDArray[np.int64], device: str) -> tuple[float, float]:
     """Accuracy and mean negative log-likelihood per track; a track's answer is its windows' mean probability."""
     network.eval()
     answers = []
@@ -215,6 +220,7 @@ def _resume(run: Run, plan: Recipe, path: Path) -> None:
     if state.get("recipe") != _identity(plan)["recipe"]:
         raise BadInputError(f"{path} is a checkpoint of another recipe; choose another --out, or remove it")
     run.restore(state)
+    print(f"going on after epoch {run.epoch}")
 
 
 def _read(path: Path) -> dict[str, Any]:

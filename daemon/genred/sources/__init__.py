@@ -261,6 +261,18 @@ def split_uri(uri: str) -> tuple[str, str, Options]:
     return scheme, unquote(target), Options(uri, text)
 
 
+def default_uri() -> tuple[str, str]:
+    """URI of the default input, or of the demo station where there is none; and in words which, and why."""
+    try:
+        from .microphone import default_input
+    except SourceError as error:
+        return "demo:", f"the demo station, because {error}"
+    name = default_input()
+    if name is None:
+        return "demo:", "the demo station, because there is no microphone"
+    return "mic:", f"the default input, {name}"
+
+
 def named(text: str, taken: Sequence[str]) -> tuple[str, str]:
     """Name and URI of one argument, ``NAME=URI`` or a bare URI, which gets a name that is not `taken`.
 

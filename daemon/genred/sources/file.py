@@ -40,9 +40,11 @@ def check(path: Path) -> None:
     """
     if path.is_dir():
         raise SourceError(f"{path} is a folder, not an audio file")
+    if path.exists() and not path.is_file():  # opening a pipe waits for a writer, and looking into it takes from it
+        raise SourceError(f"{path} is a pipe or a device, not a file; give genred raw PCM on stdin (-) instead")
     try:
         with path.open("rb") as file:
-            if not file.read(1) and not path.is_fifo():
+            if not file.read(1):
                 raise SourceError(f"{path} is empty")
     except FileNotFoundError as error:
         raise SourceError(f"no file {path}") from error
@@ -50,6 +52,15 @@ def check(path: Path) -> None:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     if next(decode(path), None) is None:
         raise SourceError(f"{path} has no audio that can be decoded: it is damaged, or ends before the first sample")
+
+
+def duration_s(path: Path) -> float | None:
+    """Length of `path` as it says itself, if it does; seconds."""
+    try:
+        with av.open(os.fspath(path), metadata_errors="replace") as container:
+            return container.duration / av.time_base if container.duration else None
+    except (av.FFmpegError, OSError, ValueError):
+        return None
 
 
 def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[Piece]:

@@ -164,7 +164,6 @@ class Microphone:
         finally:
             self._device.detach(listener)
 
-
     def _watch(self, output: Output) -> None:
         """Wait while blocks come. Only time that this thread was awake counts: the whole process may be stopped."""
         missing_s, seen_s = 0.0, self._device.last_block_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from .epoch import Window
 from .errors import BatchError, ModelError
 from .features import Doubles, Frames, GainRule, MfccSpec
-from .messages import Reason
+from .messages import Reason, plain
 
 CARD_KEY = "genred.card"
 DEFAULT_MODEL = "crnn.onnx"
@@ -74,6 +75,11 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
         Data, split, seed, recipe, epoch, commit, command.
     results : tuple of Result
     licence : str
+
+    Raises
+    ------
+    ValueError
+        For what no model can have.
     """
 
     labels: tuple[str, ...]
@@ -85,6 +91,16 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     training: dict[str, Any]
     results: tuple[Result, ...] = ()
     licence: str
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError("its labels must be different, and at least one")
+        if not all(label and label.isprintable() for label in self.labels):
+            raise ValueError("its labels must be words that can be printed")
+        if self.window_frames < 1:
+            raise ValueError(f"window_frames is {self.window_frames}, but must be positive")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}, but must be positive")
 
 
 @dataclass(frozen=True)
@@ -142,7 +158,7 @@ class Classifier:
 
     def __init__(self, path: Path, provider: Provider = "auto", threads: int = 1) -> None:
         content = _read(path)
-        self.name = path.stem
+        self.name = plain(path.stem)
         self.digest = hashlib.sha256(content).hexdigest()
         self._session, self.provider, self.choice = _open(content, path, provider, threads)
         self.card = _card(self._session, path)
@@ -194,21 +210,21 @@ class Classifier:
         return self.card.results[0] if self.card.results else None
 
     def _check_shapes(self, path: Path) -> None:
-        """Run one window of zeros: that warms up, and shows what the network really takes and gives."""
+        """Run two windows of zeros: that warms up, and shows what the network really takes and gives."""
         card = self.card
         try:
-            window = np.zeros((1, card.window_frames, card.spec.n_mfcc), np.float32)
+            windows = np.zeros((2, card.window_frames, card.spec.n_mfcc), np.float32)
             with _quiet_stderr():
-                answer = np.asarray(self._session.run(None, {self._input: window})[0])
+                answer = np.asarray(self._session.run(None, {self._input: windows})[0])
         except Exception as error:
             raise ModelError(
-                f"{path} does not take windows of {card.window_frames} frames x {card.spec.n_mfcc} coefficients"
+                f"{path} does not take batches of {card.window_frames} frames x {card.spec.n_mfcc} coefficients"
                 " as its card says; export it again"
             ) from error
-        if answer.shape != (1, len(card.labels)):
+        if answer.shape != (2, len(card.labels)):
             raise ModelError(
-                f"{path} answers with shape {list(answer.shape)}, but its card has {len(card.labels)} labels;"
-                " export it again"
+                f"{path} answers two windows with shape {list(answer.shape)}, but its card has"
+                f" {len(card.labels)} labels; export it again"
             )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from .classifier import Classifier, Verdict
 from .epoch import Epoch, Geometry, Window
-from .errors import BatchError
+from .errors import BatchError, SourceError
 from .features import Mfcc
 from .sources.file import Piece, check, decode
 
@@ -20,7 +20,7 @@ BATCH = 16  # windows judged together
 
 @dataclass(frozen=True)
 class Answer:
-    """One window and the verdict on it; `start_s` and `end_s` count from the beginning of the file."""
+    """One window, without its frames, and the verdict on it; times count from the beginning of the file."""
 
     window: Window
     verdict: Verdict
@@ -110,6 +110,8 @@ class _Listening:
                 self._epochs.append(self._new_epoch(piece))
             yield from ((before_s, window) for window in self._epochs[-1].feed(piece.block[:, 0]))
             self._progress(_seconds(self._epochs))
+        if not self._epochs:
+            raise SourceError(f"{self._path} has no audio that can be decoded")
         yield from ((before_s, window) for window in self._epochs[-1].finish())
 
     def _new_epoch(self, piece: Piece) -> Epoch:
@@ -126,12 +128,15 @@ class _Listening:
                 self._failed += 1
                 continue
             start_s, end_s = (before_s + at / rate for at in (window.first_sample, window.last_sample + 1))
-            self._answers.append(Answer(window, verdict, start_s, end_s))
+            bare = replace(window, mfcc=window.mfcc[:0].copy())  # the frames of an hour would be 300 MB
+            self._answers.append(Answer(bare, verdict, start_s, end_s))
 
     def _overall(self) -> Verdict:
         tables = [list(a.verdict.probabilities.values()) for a in self._answers if a.verdict.probabilities]
         if tables:
             return self._classifier.verdict(np.mean(tables, axis=0))
+        if self._failed:
+            return Verdict(reason="unsure")
         if self._answers or all(epoch.levels.silent for epoch in self._epochs):
             return Verdict(reason="silence")
         return Verdict(reason="too-short")

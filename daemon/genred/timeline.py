@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from .classifier import Classifier, Provider, Verdict, find_model
 from .classify import Answer, Timeline, listen_to
 from .errors import ConfigError, GenredError, SourceError
+from .messages import plain
 from .sources.file import duration_s
 
 AUDIO_SUFFIXES = frozenset(
@@ -36,7 +38,7 @@ def classify_files(
             timeline = _judge(path, classifier, hop)
         except SourceError as error:
             failures += 1
-            click.echo(f"genred: {error}", err=True)
+            click.echo(f"genred: {plain(str(error))}", err=True)
             continue
         heard_s += timeline.seconds
         click.echo(json.dumps(as_record(timeline)) if as_json else as_text(timeline))
@@ -63,7 +65,7 @@ def _paths(patterns: tuple[str, ...]) -> Iterator[Path]:
         else:
             inside = [path]
         if not inside:
-            raise SourceError(f"no audio files in {pattern}")
+            raise SourceError(f"no audio files in {plain(pattern)}")
         yield from inside
 
 
@@ -79,7 +81,7 @@ def _judge(path: Path, classifier: Classifier, hop: int) -> Timeline:
 def as_text(timeline: Timeline) -> str:
     """Return the timeline, a line each answer, and the overall genre."""
     lines = [f"{_clock(a.start_s)}-{_clock(a.end_s)}  {_verdict(a.verdict)}" for a in timeline.answers]
-    return "\n".join([*lines, f"{timeline.path}: {_verdict(timeline.overall)}{_remarks(timeline)}"])
+    return "\n".join([*lines, f"{plain(str(timeline.path))}: {_verdict(timeline.overall)}{_remarks(timeline)}"])
 
 
 def as_record(timeline: Timeline) -> dict[str, Any]:
@@ -161,8 +163,10 @@ def draw(timeline: Timeline, labels: tuple[str, ...], plot: Path) -> None:
     if judged:
         axes.stackplot(times, shares, labels=labels, colors=[f"C{i}" for i in range(len(labels))])
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
-    axes.set(xlabel="end of the window, s", ylabel="probability", ylim=(0, 1), title=timeline.path.name)
+    axes.set(xlabel="end of the window, s", ylabel="probability", ylim=(0, 1))
+    axes.set_title(plain(timeline.path.name), parse_math=False)
     try:
-        figure.savefig(plot)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # a letter that the font does not have
+            figure.savefig(plot)
     except (OSError, ValueError) as error:
         raise GenredError(f"cannot write the plot {plot}: {error}") from error

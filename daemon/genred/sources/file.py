@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError
+from ..errors import SourceError, SourceLost
 from ..features import Samples
 from ..ring import Block
 from . import Clock, Options, Output, choice, flag
@@ -57,7 +56,7 @@ def check(path: Path) -> None:
 def duration_s(path: Path) -> float | None:
     """Length of `path` as it says itself, if it does; seconds."""
     try:
-        with av.open(os.fspath(path), metadata_errors="replace") as container:
+        with av.open(_url(path), metadata_errors="replace") as container:
             return container.duration / av.time_base if container.duration else None
     except (av.FFmpegError, OSError, ValueError):
         return None
@@ -72,7 +71,7 @@ def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[
         If there is nothing to decode.
     """
     try:
-        container = av.open(os.fspath(path), metadata_errors="replace")
+        container = av.open(_url(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"{path} is not audio that can be decoded") from error
     with container:
@@ -80,6 +79,7 @@ def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[
             raise SourceError(f"{path} has no sound in it")
         stream = container.streams.audio[0]
         packets = container.demux(stream)
+        packet = None
         while True:
             try:
                 packet = next(packets, None)
@@ -93,6 +93,11 @@ def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[
                 on_error()
                 if packet is None or packet.size == 0:
                     return
+
+
+def _url(path: Path) -> str:
+    """Name `path` so that FFmpeg takes it for a file whatever it looks like: a:b.wav is not of a protocol a."""
+    return f"file:{path}"
 
 
 def _piece(frame: av.AudioFrame) -> Piece:
@@ -138,23 +143,27 @@ class AudioFile:
         return cls(Path(target), realtime=pace == "realtime", loop=options.take("loop", flag, False))
 
     def run(self, output: Output) -> None:
-        """Deliver the file, or again and again."""
-        self._play(output)
-        while self._loop and not output.stop.is_set():
-            self._play(output)
-
-    def _play(self, output: Output) -> None:
-        rate_hz, intake, due_s = 0, None, time.monotonic()
-        for piece in decode(self.path, output.count_error):
-            if intake is None or piece.rate_hz != rate_hz:
-                rate_hz = piece.rate_hz
-                intake = output.begin(rate_hz)
-            step = max(round(BLOCK_S * rate_hz), 1)
+        """Deliver the file, once or again and again; a new sample rate begins a new intake."""
+        intake, due_s = None, time.monotonic()
+        for piece in self._pieces(output):
+            if intake is None or piece.rate_hz != intake.rate_hz:
+                intake = output.begin(piece.rate_hz)
+            step = max(round(BLOCK_S * piece.rate_hz), 1)
             for start in range(0, len(piece.block), step):
                 part = piece.block[start : start + step]
                 if self.live:
-                    due_s += len(part) / rate_hz
+                    due_s += len(part) / piece.rate_hz
                     output.stop.wait(max(due_s - time.monotonic(), 0.0))
                 intake.write(part)
             if output.stop.is_set():
                 return
+
+    def _pieces(self, output: Output) -> Iterator[Piece]:
+        yield from decode(self.path, output.count_error)
+        while self._loop:
+            pieces = decode(self.path, output.count_error)
+            first = next(pieces, None)
+            if first is None:
+                raise SourceLost(f"{self.path} has no audio any more")
+            yield first
+            yield from pieces

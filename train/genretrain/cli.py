@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="train one recipe; goes on from its last epoch")
     fit.add_argument("recipe", type=Path, help="for example train/configs/crnn.toml")
     fit.add_argument("--data", type=Path, default=Path("data/gtzan"))
-    fit.add_argument("--out", type=Path, help="folder of the run (default runs/<recipe>)")
+    fit.add_argument("--seed", type=int, help="of split and initialisation, instead of the recipe's")
+    fit.add_argument("--out", type=Path, help="folder of the run (default runs/<recipe>, with -<seed> if one is given)")
     fit.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     fit.add_argument("--threads", type=_positive, default=1, help="of the CPU; more than one gains little")
     fit.set_defaults(run=_fit)
@@ -78,8 +80,10 @@ def _fit(arguments: argparse.Namespace) -> None:
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise BadInputError("--device cuda: torch finds no GPU here; use --device cpu")
     torch.set_num_threads(arguments.threads)
-    out = arguments.out or Path("runs") / arguments.recipe.stem
-    loop.fit(arguments.data, out, recipe.read(arguments.recipe), arguments.device)
+    plan, name = recipe.read(arguments.recipe), arguments.recipe.stem
+    if arguments.seed is not None:
+        plan, name = dataclasses.replace(plan, seed=arguments.seed), f"{name}-{arguments.seed}"
+    loop.fit(arguments.data, arguments.out or Path("runs") / name, plan, arguments.device)
 
 
 def _export(arguments: argparse.Namespace) -> None:

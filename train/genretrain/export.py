@@ -166,8 +166,10 @@ def _git(*arguments: str) -> str | None:
 def _command(plan: Recipe) -> dict[str, str]:
     """The command that fits `plan`, if the checkout has its recipe."""
     for path in sorted((_CHECKOUT / "train" / "configs").glob("*.toml")):
-        if recipe.read(path) == plan:
-            return {"command": f"genretrain fit {path.relative_to(_CHECKOUT)}"}
+        written = recipe.read(path)
+        if dataclasses.replace(written, seed=plan.seed) == plan:
+            seed = "" if written.seed == plan.seed else f" --seed {plan.seed}"
+            return {"command": f"genretrain fit {path.relative_to(_CHECKOUT)}{seed}"}
     return {}
 
 

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LOCK := .ci/requirements.lock
 # Debian packages: for running, and for the tests with a real audio server and another language.
 RUN_PACKAGES := libportaudio2
-TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg
+TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg $(shell command -v npm >/dev/null || echo nodejs npm)
 
 .PHONY: run test check format schema lock clean
 

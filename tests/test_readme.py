@@ -1,0 +1,34 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from conftest import ROOT
+from genred.cli import main
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_figures_are_the_cards() -> None:
+    """Every row of the README's table of results stands in the model's card, and the other way round."""
+    figures = README.split("<!-- figures")[1].split("<!-- end of figures -->")[0]
+    card = (ROOT / "models" / "crnn.md").read_text().split("## Training")[0]
+    rows = [line for line in figures.splitlines() if line.startswith("|")]
+    assert rows == [line for line in card.splitlines() if line.startswith("|")]
+    assert len(rows) > 2
+
+
+def test_commands_exist() -> None:
+    """Every genred command that the README shows is one."""
+    shown = set(re.findall(r"(?<![\w/.])genred ([a-z]+)", README)) - {"is", "publishes", "listens", "otherwise"}
+    commands = {name for name in shown if name in README.split("## Use")[1]}
+    assert commands <= set(main.commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
+def test_links_lead_somewhere(target: str) -> None:
+    """Every link of the README names a file that is there."""
+    assert (ROOT / target).exists()

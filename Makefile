@@ -10,7 +10,7 @@ LOCK := .ci/requirements.lock
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg $(shell command -v npm >/dev/null || echo nodejs npm)
 
-.PHONY: run test check format schema lock clean
+.PHONY: run test check format schema screenshot lock clean
 
 run: $(VENV)/.run
 	$(BIN)/genred run
@@ -30,6 +30,10 @@ format: $(VENV)/.test
 
 schema: $(VENV)/.run
 	$(BIN)/python -m genred.messages > daemon/genred/schema.json
+
+# The picture of the README. Its run was recorded with: genred run kitchen=demo: & genred listen | gzip -9
+screenshot: $(VENV)/.run
+	TZ=UTC $(BIN)/python tests/screenshot.py daemon/dashboard.svg
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { sh .ci/packages python3-venv && $(PYTHON) -m venv $(VENV); }

@@ -66,7 +66,7 @@ def make_model(
     path: Path,
     *,
     window: int = SMALL_WINDOW,
-    spec: MfccSpec = MfccSpec(),
+    spec: MfccSpec | None = None,
     labels: tuple[str, ...] = LABELS,
     outputs: int | None = None,
     softmax: bool = True,
@@ -77,6 +77,7 @@ def make_model(
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
+    spec = spec or MfccSpec()
     rng = np.random.default_rng(seed)
     width = len(labels) if outputs is None else outputs
     weights = (rng.normal(size=(spec.n_mfcc, width)) / 40).astype(np.float32)

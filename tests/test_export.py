@@ -14,7 +14,7 @@ from torch import Tensor
 import tiny_gtzan
 from genred.classifier import CARD_KEY, Classifier, ModelCard, Result
 from genred.errors import BadInputError, GenredError
-from genretrain import card, gtzan, loop, recipe
+from genretrain import card, checkpoint, gtzan, recipe
 from genretrain.cli import main
 from genretrain.export import Probabilities, _command, export
 
@@ -40,7 +40,7 @@ def windows(batch: int, frames: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("frames", [8, 40, 48, 1000])
 def test_the_file_answers_as_the_network_does(fitted, model, batch, frames):
     """To 1e-5 in every probability, for any number of windows of any length."""
-    _, network, _ = loop.load_best(fitted[1])
+    _, network, _ = checkpoint.load_best(fitted[1])
     mfcc = windows(batch, frames)
     with torch.no_grad():
         expected = network(torch.from_numpy(mfcc)).softmax(1).numpy()
@@ -65,7 +65,7 @@ def test_the_weights_are_in_the_file(model):
 
 def test_the_card_tells_what_the_run_was(fitted, model):
     """Features, gain, window, recipe and split are the run's own."""
-    plan, network, record = loop.load_best(fitted[1])
+    plan, network, record = checkpoint.load_best(fitted[1])
     model_card = Classifier(model, "cpu").card
     assert model_card.labels == gtzan.GENRES
     assert (model_card.spec, model_card.gain, model_card.window_frames) == (plan.spec, plan.gain, plan.window)
@@ -134,7 +134,7 @@ def test_the_shipped_recipe_is_the_command_that_is_written_down(fitted, tmp_path
     """A run of a recipe that is in the checkout says how to repeat it; another one has only its recipe."""
     shipped = Path(__file__).parents[1] / "train" / "configs" / "crnn.toml"
     assert _command(recipe.read(shipped)) == {"command": "genretrain fit train/configs/crnn.toml"}
-    assert _command(loop.load_best(fitted[1])[0]) == {}
+    assert _command(checkpoint.load_best(fitted[1])[0]) == {}
 
 
 class Drifting(Probabilities):

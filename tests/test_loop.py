@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import tiny_gtzan
-from genretrain import loop, recipe
+from genretrain import checkpoint, recipe
 from genretrain.cli import main
 
 NOT_ON_TRAINING_MACHINES = ("msgspec", "soxr", "av", "onnxruntime", "zmq", "rich", "click", "sounddevice", "onnx")
@@ -114,7 +114,7 @@ def test_the_best_epoch_is_loaded_with_its_recipe(data, tmp_path):
     """A checkpoint holds its own configuration: network and recipe come back without the TOML file."""
     path = write_recipe(tmp_path / "tiny.toml")
     main(fit(path, data, tmp_path / "run"))
-    plan, network, record = loop.load_best(tmp_path / "run")
+    plan, network, record = checkpoint.load_best(tmp_path / "run")
     assert plan == recipe.read(path)
     assert record["epoch"] == 1
     assert not network.training

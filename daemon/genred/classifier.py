@@ -126,7 +126,7 @@ def find_model() -> Path:
     for path in (packaged, checkout):
         if path.is_file():
             return path
-    raise ModelError(f"the default model is missing at {packaged}: install genred again, or give --model FILE")
+    raise ModelError(f"the default model is missing at {packaged}; install genred again, or give --model FILE")
 
 
 class Classifier:

@@ -63,8 +63,8 @@ def _fill_standard_streams() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
-    sys.stdout = sys.stdout or os.fdopen(1, "w")
-    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 @main.command(cls=_Run)
@@ -123,9 +123,11 @@ def _serve(settings: Config) -> None:
     from . import service
     from .dashboard import Dashboard
 
+    # A number of its own: whenever PortAudio starts, sounddevice points 2 to /dev/null for all threads.
+    sys.stderr = os.fdopen(os.dup(2), "w", 1, sys.stderr.encoding, "backslashreplace")
     code = 0
     try:
-        with Dashboard(enabled=settings.dashboard and sys.stdout.isatty()) as dashboard:
+        with Dashboard(enabled=settings.dashboard) as dashboard:
             logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
             service.run(settings, dashboard.show)
     except GenredError as error:
@@ -169,6 +171,24 @@ def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | Non
 
 
 @main.command()
+@click.argument("endpoint", default=DEFAULT_ENDPOINT)
+@click.option("--log-level", type=LOG_LEVELS, default="info", show_default=True)
+def watch(endpoint: str, log_level: str) -> None:
+    """Show on this terminal what a running daemon hears; q ends the watching, not the daemon.
+
+    \b
+    genred watch
+    genred watch tcp://192.168.1.20:5557
+    """
+    from . import watch as watching
+    from .dashboard import Dashboard
+
+    with Dashboard(enabled=True) as dashboard:
+        logging.basicConfig(level=log_level.upper(), handlers=[dashboard.log_handler()])
+        watching.watch(endpoint, dashboard.show)
+
+
+@main.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--model", type=click.Path(path_type=Path), help="ONNX file with a genred card.")
 @click.option("--provider", type=PROVIDERS, default="auto", show_default=True)
@@ -187,3 +207,35 @@ def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s")
     raise SystemExit(classify_files(files, **options))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def devices(as_json: bool) -> None:
+    """List the inputs, and the sources of PulseAudio or PipeWire; * marks the defaults.
+
+    \b
+    genred devices
+    genred run mic:2                     the input with that index
+    """
+    from .devices import tell
+
+    tell(as_json=as_json)
+
+
+@main.command()
+@click.option("--bind", default=DEFAULT_ENDPOINT, show_default=True, help="Endpoint that should be free.")
+@click.option("--model", type=click.Path(path_type=Path), help="ONNX file with a genred card.")
+@click.option("--json", "as_json", is_flag=True, help="For reporting a fault; it names inputs, but no user.")
+def doctor(bind: str, model: Path | None, as_json: bool) -> None:
+    """Check everything that genred needs, and say what to do; exit with 1 on a fault.
+
+    It listens to each input for a second.
+
+    \b
+    genred doctor
+    genred doctor --json > report.json
+    """
+    from .doctor import examine_here
+
+    raise SystemExit(examine_here(bind, model, as_json=as_json))

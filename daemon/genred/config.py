@@ -12,7 +12,7 @@ import msgspec
 from .errors import ConfigError
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5557"
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
 
 
 class StationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,7 +101,7 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
             raise ValueError(f"bind {endpoint!r}: {folder} is not a folder that can be written to")
         return
     host, colon, port = address.rpartition(":")
-    if scheme != "tcp" or not colon or not port.isdigit() or not 0 < int(port) < 65536:
+    if scheme != "tcp" or not colon or not port.isdecimal() or not port.isascii() or not 0 < int(port) < 65536:
         raise ValueError(f"bind {endpoint!r} is neither tcp://HOST:PORT nor ipc://PATH")
     if host not in ("127.0.0.1", "localhost", "[::1]") and not insecure:
         raise ValueError(

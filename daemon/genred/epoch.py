@@ -21,6 +21,7 @@ from .features import AutoGain, Frames, FrameStream, GainRule, GainStream, Mfcc,
 from .levels import HopLevels, Peak
 
 QUALITY = "HQ"  # soxr's 20-bit recipe: images below -120 dB
+SANE = 1e12  # beyond it a sample is noise in a wrong format, and powers would soon be infinite
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Epoch:
         self.peak = Peak()
         self.pushed = 0  # native samples taken, lost ones included
         self.lost = 0  # native samples that were zeros in their place
-        self.nonfinite = 0  # samples that were not numbers, now 0
+        self.nonfinite = 0  # samples that were not numbers, or beyond SANE, now 0
         self.frames = 0
         self.due = 0  # windows
         self._resampler = (
@@ -130,10 +131,10 @@ class Epoch:
 
     def feed(self, samples: Samples) -> list[Window]:
         """Take mono `samples` [N] at the native rate; return the windows they complete."""
-        finite = np.isfinite(samples)
-        if not finite.all():
-            self.nonfinite += int(np.count_nonzero(~finite))
-            samples = np.where(finite, samples, np.float32(0))
+        sane = np.abs(samples) < SANE  # false for what is no number
+        if not sane.all():
+            self.nonfinite += int(np.count_nonzero(~sane))
+            samples = np.where(sane, samples, np.float32(0))
         self.peak.push(samples)
         self.pushed += len(samples)
         return self._advance(self._resampled(samples, last=False))

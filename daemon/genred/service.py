@@ -13,13 +13,11 @@ source NAME     one source; the write side of its ring   with the process: it ma
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from . import __version__, reports, systemd
 from .classifier import Classifier, find_model
@@ -29,10 +27,12 @@ from .epoch import Epoch, Geometry
 from .errors import RequiredSourceError
 from .features import Mfcc
 from .publisher import Publisher
+from .signals import asked_to_end
+from .snapshot import Snapshot
 from .sources import open_source
 from .station import NewEpoch, Station
 from .supervisor import Supervisor
-from .worker import Snapshot, Worker
+from .worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ JOIN_S = 0.5
 HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
 NOT_THERE = ("connecting", "lost", "stalled")
 
-Show = Callable[[Snapshot], None]
+Show = Callable[[Snapshot], bool]
 
 
 def run(config: Config, show: Show) -> None:
     """Listen, judge and publish until a signal, or until every source has ended.
 
-    `show` is called with the newest snapshot, some ten times a second.
+    `show` is called with the newest snapshot, some ten times a second; it says whether someone asks for the end.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def run(config: Config, show: Show) -> None:
     stop, wake = threading.Event(), threading.Event()
     opened = [(station, open_source(station.uri)) for station in config.station]
     with ExitStack() as stack:
-        stack.enter_context(_signals(stop))
+        stack.enter_context(asked_to_end(stop))
         utc = UtcClock()
         publisher = stack.enter_context(Publisher(config.bind, utc))
         classifier = Classifier(Path(config.model) if config.model else find_model(), config.provider)
@@ -92,7 +92,8 @@ def _watch(config: Config, worker: Worker, publisher: Publisher, stop: threading
         if worker.error is not None:
             raise worker.error
         snapshot = worker.snapshot
-        show(snapshot)
+        if show(snapshot):
+            break
         if snapshot.finished:
             return
         pulse.beat()
@@ -146,20 +147,3 @@ def _epochs(classifier: Classifier, hop_frames: int) -> NewEpoch:
     card = classifier.card
     mfcc, geometry = Mfcc(card.spec), Geometry(card.window_frames, hop_frames)
     return lambda rate_hz, gain_db: Epoch(mfcc, geometry, card.gain, rate_hz, gain_db)
-
-
-@contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM end the daemon; the second SIGINT interrupts whatever the end waits for."""
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

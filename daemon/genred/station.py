@@ -203,14 +203,18 @@ class Station:
     def _hear(self) -> list[Due]:
         """Take what has come by now and no more: a fast writer would keep the worker here."""
         dues: list[Due] = []
-        intake = self._present.intake
-        for _ in range(len(intake.stamps)):
+        intake, overwritten = self._present.intake, 0
+        for left in reversed(range(len(intake.stamps))):
             stamp = intake.stamps.popleft()
             read = intake.ring.read(stamp.position)
             self._count_absence(stamp)
             self._last_block_s = stamp.monotonic_s
-            if read.overwritten:
-                dues += self._overrun(read.overwritten, stamp, at=stamp.position - len(read.block))
+            overwritten += read.overwritten
+            if left and not len(read.block):
+                continue  # the gap goes on
+            if overwritten:
+                dues += self._overrun(overwritten, stamp, at=stamp.position - len(read.block))
+                overwritten = 0
             dues += self._dues(self._present.epoch.feed(_mono(read.block)), stamp)
             dues += self._ask_clock(stamp)
         return dues

@@ -101,6 +101,8 @@ class Supervisor:
             return Notice("lost", plain(str(error)))
         except Exception as error:
             return self._crashed(error)
+        if not self.source.finite and not self.stop.is_set():
+            return Notice("lost", "it ended, though it should not end by itself")
         return Notice("ended", "")
 
     def _crashed(self, error: Exception) -> Notice:

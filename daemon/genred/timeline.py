@@ -74,7 +74,7 @@ def _judge(path: Path, classifier: Classifier, hop: int) -> Timeline:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(path.name, total=duration_s(path))
+        task = progress.add_task(plain(path.name), total=duration_s(path))
         return listen_to(path, classifier, hop, lambda heard_s: progress.update(task, completed=heard_s))
 
 

@@ -14,17 +14,19 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
+from msgspec import UNSET
 
 from . import reports
 from .classifier import Classifier, Verdict
 from .clock import UtcClock
 from .errors import BatchError
 from .load import Load
-from .messages import Estimate, Event, Hello, Status
+from .messages import Estimate, Event, Hello
 from .publisher import Publisher
+from .snapshot import Past, Snapshot, StationView, describe, is_trouble
 from .station import Due, Station
 
 log = logging.getLogger(__name__)
@@ -32,25 +34,6 @@ log = logging.getLogger(__name__)
 STATUS_S = 1.0
 REST_MOST_S = 0.1  # the rings are drained at least so often
 REST_LEAST_S = 0.003  # between two looks for a window that is about to be complete
-TROUBLE = ("loss", "overrun", "error", "clock-step")
-
-
-@dataclass(frozen=True)
-class StationView:
-    """What is known of one station; `estimate` is its newest."""
-
-    status: Status
-    estimate: Estimate | None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What the dashboard, the service manager and the metrics see: immutable, replaced as a whole."""
-
-    hello: Hello
-    endpoint: str
-    stations: tuple[StationView, ...] = ()
-    finished: bool = False  # every source has ended
 
 
 class Worker:
@@ -82,6 +65,7 @@ class Worker:
         self._stations, self._classifier, self._publisher = stations, classifier, publisher
         self._utc, self._wake = utc, wake
         self._newest: dict[str, Estimate] = {}
+        self._pasts = {station.name: Past() for station in stations}
         self._unripe: dict[str, tuple[int, int]] = {}  # epoch and hops of the last estimate without a window
         self._load = Load()
         self._status_due_s = 0.0
@@ -133,8 +117,10 @@ class Worker:
             return
         due.stretch.published += 1
         estimate = reports.estimate(due, verdict)
-        latency_ms = 1000 * (time.monotonic() - due.handed_over_s)
-        self._newest[due.station.name] = msgspec.structs.replace(estimate, latency_ms=latency_ms)
+        now_s = time.monotonic()
+        age_ms = UNSET if due.heard_s is None else 1000 * (now_s - due.heard_s)
+        latency_ms = 1000 * (now_s - due.handed_over_s)
+        self._keep(due.station, msgspec.structs.replace(estimate, latency_ms=latency_ms, age_ms=age_ms), now_s)
         self._publisher.send(estimate, handed_over_s=due.handed_over_s, heard_s=due.heard_s)
 
     def _tell_unripe(self, station: Station) -> None:
@@ -146,8 +132,14 @@ class Worker:
         progress = (stretch.number, -1 if over else stretch.epoch.frames // stretch.epoch.geometry.hop_frames)
         if progress[1] and self._unripe.get(station.name) != progress:
             self._unripe[station.name] = progress
-            self._newest[station.name] = reports.unripe(station, stretch)
-            self._publisher.send(self._newest[station.name])
+            estimate = reports.unripe(station, stretch)
+            self._keep(station, estimate, time.monotonic())
+            self._publisher.send(estimate)
+
+    def _keep(self, station: Station, estimate: Estimate, now_s: float) -> None:
+        """Keep the newest of `station` for the snapshot."""
+        self._newest[station.name] = estimate
+        self._pasts[station.name].heard(estimate, now_s)
 
     def _tell_events(self, station: Station) -> None:
         for event in station.events:
@@ -161,8 +153,7 @@ class Worker:
 
     def _tell(self, event: Event) -> None:
         """Publish `event`, and log it."""
-        trouble = event.event in TROUBLE or event.state in ("lost", "stalled")
-        log.log(logging.WARNING if trouble else logging.INFO, "%s", describe(event))
+        log.log(logging.WARNING if is_trouble(event) else logging.INFO, "%s", describe(event))
         self._publisher.send(event)
 
     def _tell_status(self, now_s: float) -> None:
@@ -176,13 +167,7 @@ class Worker:
             newest = self._newest.get(station.name)
             status = reports.status(station, newest, process, self._utc)
             self._publisher.send(status)
-            views.append(StationView(status, newest))
+            past = self._pasts[station.name]
+            past.measured(status)
+            views.append(StationView(status, newest, past.marks(now_s), past.hold_dbfs))
         self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished)
-
-
-def describe(event: Event) -> str:
-    """One line for the log."""
-    subject = f"{event.station}: " if event.station else ""
-    if event.event != "state" or event.text == event.state:
-        return f"{subject}{event.text}"
-    return f"{subject}{event.state}: {event.text}"

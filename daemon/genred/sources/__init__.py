@@ -238,6 +238,8 @@ def _make(scheme: str, target: str, options: Options) -> Source:
     if scheme == "demo":
         from .demo import Demo
 
+        if target:
+            raise SourceError(f"demo:{target}: there is only one demo station, demo:")
         return Demo()
     from .pipe import Pipe
 
@@ -287,7 +289,7 @@ def named(text: str, taken: Sequence[str]) -> tuple[str, str]:
     if equals and re.fullmatch(r"[^/.?:]*", name) and re.match(r"(mic|file|demo):|-(\?|$)", uri):
         raise SourceError(f"{text}: {name!r} is not a station name; use 1 to 64 of a-z, 0-9, _ and -")
     stem = _name_of(text)
-    numbered = (f"{stem[:60]}-{number}" for number in count(2))
+    numbered = (f"{stem[:56]}-{number}" for number in count(2))
     return (stem if stem not in taken else next(other for other in numbered if other not in taken)), text
 
 

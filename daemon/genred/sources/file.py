@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SourceError, SourceLost
+from ..errors import SourceError
 from ..features import Samples
 from ..ring import Block
 from . import Clock, Options, Output, choice, flag
@@ -159,11 +159,11 @@ class AudioFile:
                 return
 
     def _pieces(self, output: Output) -> Iterator[Piece]:
-        yield from decode(self.path, output.count_error)
-        while self._loop:
-            pieces = decode(self.path, output.count_error)
-            first = next(pieces, None)
-            if first is None:
-                raise SourceLost(f"{self.path} has no audio any more")
-            yield first
-            yield from pieces
+        while True:
+            piece = None
+            for piece in decode(self.path, output.count_error):
+                yield piece
+            if piece is None:
+                raise SourceError(f"{self.path} has no audio any more")
+            if not self._loop:
+                return

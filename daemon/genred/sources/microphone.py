@@ -22,11 +22,12 @@ BLOCK = 1024  # samples; smaller ones only cost wake-ups
 MOST_CHANNELS = 2  # opened where no channels are asked for
 WATCH_S = 0.25
 GONE_S = 10.0  # without a block for so long the device is lost
+USUAL_RATES_HZ = (8000, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 192000)
 
 try:
     import sounddevice as sd
 except OSError as error:  # PortAudio itself is missing
-    raise SourceError("PortAudio is missing: install libportaudio2 (apt install libportaudio2)") from error
+    raise SourceError("PortAudio is missing; install libportaudio2 (apt install libportaudio2)") from error
 
 
 @dataclass(frozen=True)
@@ -187,3 +188,35 @@ def default_input() -> str | None:
         return str(sd.query_devices(kind="input")["name"])
     except (sd.PortAudioError, ValueError):
         return None
+
+
+def inputs() -> list[dict[str, Any]]:
+    """Every input device that the library saw at its start, as JSON can say it: see devices.Input."""
+    chosen = None if default_input() is None else sd.query_devices(kind="input")["index"]
+    return [
+        {
+            "index": info["index"],
+            "name": info["name"],
+            "host_api": sd.query_hostapis(info["hostapi"])["name"],
+            "channels": info["max_input_channels"],
+            "default_rate_hz": round(info["default_samplerate"]),
+            "rates_hz": [rate_hz for rate_hz in USUAL_RATES_HZ if _takes(info, rate_hz)],
+            "default": info["index"] == chosen,
+        }
+        for info in sd.query_devices()
+        if info["max_input_channels"] > 0
+    ]
+
+
+def _takes(info: dict[str, Any], rate_hz: int) -> bool:
+    channels = min(info["max_input_channels"], MOST_CHANNELS)
+    try:
+        sd.check_input_settings(info["index"], channels, "float32", samplerate=rate_hz)
+    except (sd.PortAudioError, ValueError):
+        return False
+    return True
+
+
+def portaudio_version() -> str:
+    """Version of the library, in its own words."""
+    return str(sd.get_portaudio_version()[1])

@@ -30,8 +30,6 @@ class Pipe:
     def __init__(self, encoding: str = "s16le", rate_hz: int = 44100, channels: int = 2, *, live: bool = False) -> None:
         if sys.stdin is None:
             raise SourceError("stdin (-) is closed; connect it to what writes the audio")
-        if sys.stdin is None:
-            raise SourceError("stdin (-) is closed; give it something to read")
         if not Pipe._taken.acquire(blocking=False):
             raise SourceError("stdin (-) can feed one station only")
         self._dtype = np.dtype(FORMATS[encoding])

@@ -1,0 +1,242 @@
+"""One station: the winner in large letters, all genres as bars, the facts beside them, the last minutes below. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec import UNSET
+from rich.text import Text
+
+from ..messages import Estimate, Faults, Hello, plain
+from ..snapshot import SLOT_S, Snapshot, StationView
+from .gauges import BAD, GOOD, STATE_COLOURS, WARNING, Room, bar, colour, fit, meter, names, strip
+from .letters import large, larger
+from .view import lost_s
+
+ABSENT = ("connecting", "stalled", "lost", "ended")  # what was heard last is no answer any more
+GUTTER = 11  # columns left of bars, meter and strip
+PERCENT = 5
+FACT = 9  # columns of a fact's name
+MOST_FACT_COLUMNS = 48
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows that each part gets; `log` are left for the log."""
+
+    winner: int
+    strip: int
+    log: int
+    gaps: int
+    thick: bool = False
+
+    def rows(self, labels: int) -> int:
+        """Rows of all parts, for so many genres."""
+        past = self.strip + 1 if self.strip else 0
+        return self.winner + 1 + _gauge_rows(labels, thick=self.thick) + past + self.log + self.gaps
+
+
+LAYOUTS = (
+    Layout(winner=5, strip=6, log=8, gaps=3, thick=True),
+    Layout(winner=5, strip=4, log=5, gaps=3),
+    Layout(winner=3, strip=3, log=5, gaps=3),
+    Layout(winner=3, strip=2, log=4, gaps=0),
+    Layout(winner=3, strip=1, log=3, gaps=0),
+    Layout(winner=1, strip=1, log=3, gaps=0),
+    Layout(winner=1, strip=1, log=0, gaps=0),
+    Layout(winner=1, strip=0, log=0, gaps=0),
+)
+
+
+def single(snapshot: Snapshot, view: StationView, room: Room) -> list[Text]:
+    """Lines that show `view`, as many as `room` has or fewer."""
+    labels = _labels(snapshot.hello, view.estimate)
+    layout = next((one for one in LAYOUTS if one.rows(len(labels)) <= room.height), LAYOUTS[-1])
+    gap = [Text()]
+    winner = [*_winner(view, layout.winner, room.width), _note(view, room.width)]
+    gauges = _gauges(snapshot, view, labels, room.width, thick=layout.thick)
+    past = _past(view, layout.strip, room) if layout.strip else []
+    between = gap if layout.gaps else []
+    return [*between, *winner, *between, *gauges, *between, *past]
+
+
+def state_of(view: StationView) -> Text:
+    """State with its sign in its colour."""
+    if view.stale_s:
+        return Text(f"● stale for {view.stale_s:.0f} s", BAD)
+    return Text(f"● {view.status.state}", STATE_COLOURS[view.status.state])
+
+
+def answer(view: StationView) -> tuple[str, str]:
+    """What to say of a station in a word and a number, and its style."""
+    status, estimate = view.status, view.estimate
+    if status.state in ABSENT and not (status.state == "ended" and estimate and estimate.label is not UNSET):
+        return status.state, STATE_COLOURS[status.state]
+    if estimate is None:
+        return "listening", "dim"
+    if estimate.label is not UNSET and estimate.confidence is not UNSET:
+        return f"{plain(estimate.label)} {estimate.confidence:.0%}", _faded(view) or f"bold {colour(estimate.label)}"
+    progress = f" {estimate.progress:.0%}" if estimate.progress is not UNSET else ""
+    return f"{estimate.reason}{progress}", "dim"
+
+
+def _faded(view: StationView) -> str:
+    """Style of what is not heard at present; empty for what is."""
+    return "dim" if view.stale_s or view.status.state in ABSENT else ""
+
+
+def _labels(hello: Hello | None, estimate: Estimate | None) -> tuple[str, ...]:
+    if hello is not None:
+        return hello.labels
+    return tuple(estimate.probabilities) if estimate and estimate.probabilities is not UNSET else ()
+
+
+def _winner(view: StationView, rows: int, width: int) -> list[Text]:
+    """Write the answer as large as `rows` and `width` allow."""
+    word, style = answer(view)
+    for letters in (larger(word) if rows >= 5 else [], large(word) if rows >= 3 else []):
+        if letters and len(letters[0]) <= width:
+            return [Text(line, style, no_wrap=True) for line in letters] + [Text()] * (rows - len(letters))
+    return [Text()] * (rows // 2) + [Text(fit(word, width), f"bold {style}")] + [Text()] * (rows - 1 - rows // 2)
+
+
+def _note(view: StationView, width: int) -> Text:
+    """Say what else there is to say of the answer."""
+    status, estimate = view.status, view.estimate
+    if view.stale_s:
+        return Text(fit(f"this is old: nothing was heard of the station for {view.stale_s:.0f} s", width), BAD)
+    if status.text is not UNSET:
+        return Text(fit(status.text, width), STATE_COLOURS[status.state])
+    if estimate is None or status.state in ABSENT:
+        return Text()
+    if estimate.probabilities is UNSET:
+        return Text(fit(_REASONS.get(str(estimate.reason), ""), width), "dim")
+    others = sorted(estimate.probabilities.items(), key=lambda item: -item[1])[1:4]
+    text = "then " + ", ".join(f"{plain(label)} {share:.0%}" for label, share in others)
+    if estimate.narrow_band is True:
+        text += "; the source carries only a part of the band that the model listens to"
+    return Text(fit(text, width), "dim")
+
+
+_REASONS = {
+    "warming-up": "the first answer comes with the first whole window",
+    "silence": "there is nothing to judge",
+    "too-short": "the source ended before the first whole window",
+    "unsure": "nothing stands out",
+}
+
+
+def _gauge_rows(labels: int, *, thick: bool) -> int:
+    return (2 * labels if thick else labels) + 1
+
+
+def _gauges(snapshot: Snapshot, view: StationView, labels: Sequence[str], width: int, *, thick: bool) -> list[Text]:
+    """Draw bars and level at the left, facts at the right."""
+    left = max(width - MOST_FACT_COLUMNS, width // 2)
+    if left < GUTTER + PERCENT + 10:
+        return _bars(view, labels, width, thick=thick)
+    lines = _bars(view, labels, left - 2, thick=thick)
+    facts = _facts(snapshot, view, width - left)
+    if thick:
+        facts = [line for fact in facts for line in (fact, Text())]
+    for line, fact in zip(lines, facts, strict=False):
+        line.pad_right(left - line.cell_len)
+        line.append_text(fact)
+    return lines
+
+
+def _bars(view: StationView, labels: Sequence[str], width: int, *, thick: bool) -> list[Text]:
+    """Draw a bar a genre, the winner's in bold, and the level meter below."""
+    estimate, faded = view.estimate, _faded(view)
+    shares = estimate.probabilities if estimate is not None and estimate.probabilities is not UNSET else {}
+    best = max(shares, key=lambda label: shares[label], default=None)
+    cells = max(width - GUTTER - PERCENT, 1)
+    lines = []
+    for label in labels:
+        share, style = shares.get(label, 0.0), faded or colour(label)
+        strong = "bold" if label == best and not faded else ""
+        line = Text().append(fit(label, GUTTER - 1) + " ", f"{strong} {style}" if strong else faded)
+        line.append_text(bar(share, cells, style)).append(f"{share:>{PERCENT}.0%}" if shares else "", strong or faded)
+        lines.append(line)
+        if thick:
+            lines.append(Text().append(" " * GUTTER).append("▀" * round(share * cells), style))
+    level = Text().append(fit("level", GUTTER), "dim")
+    return [*lines, level.append_text(meter(view.status.level_dbfs, view.hold_dbfs, cells))]
+
+
+def _past(view: StationView, rows: int, room: Room) -> list[Text]:
+    """Draw the strip of the last minutes, with the names of its colours below."""
+    width = room.width - GUTTER
+    minutes, seconds = divmod(round(min(width, len(view.past)) * SLOT_S), 60)
+    heads = ["last", f"{minutes}:{seconds:02} min", *[""] * rows]
+    lines = [*strip(view.past, width, rows, None), names(view.past, width)]
+    return [Text().append(fit(head, GUTTER), "dim").append_text(line) for head, line in zip(heads, lines, strict=False)]
+
+
+def _facts(snapshot: Snapshot, view: StationView, width: int) -> list[Text]:
+    """Everything that can be said in numbers, a line each."""
+    return [
+        Text().append(fit(name, FACT), "dim").append(fit(value, width - FACT), style)
+        for name, value, style in [*_facts_of_station(snapshot.hello, view), *_facts_of_daemon(snapshot, view)]
+    ]
+
+
+def _facts_of_station(hello: Hello | None, view: StationView) -> list[tuple[str, str, str]]:
+    status, estimate = view.status, view.estimate
+    source = next((one.uri for one in hello.stations if one.name == status.station), "") if hello else ""
+    rate = f"{status.rate_hz} Hz  " if status.rate_hz is not UNSET else ""
+    lost, skipped = lost_s(view), status.total.skipped
+    facts = [
+        ("state", f"{status.state} since {_clock(status.since)}", STATE_COLOURS[status.state]),
+        ("source", f"{rate}{source}", ""),
+        ("latency", _times(estimate), ""),
+        ("lost", f"{lost:.1f} s, {skipped} windows skipped", WARNING if lost or skipped else GOOD),
+        ("level", f"{status.level_dbfs:.0f} dBFS, peak {view.hold_dbfs:.0f}, gain {status.gain_db:+.0f}", ""),
+    ]
+    if trouble := _troubles(status.faults):
+        facts.append(("faults", trouble, WARNING))
+    return facts
+
+
+def _facts_of_daemon(snapshot: Snapshot, view: StationView) -> list[tuple[str, str, str]]:
+    process, hello = view.status.process, snapshot.hello
+    load = f"{process.cpu_percent:.0f}% of a core, {process.memory_mb:.0f} MB"
+    own = [
+        ("endpoint", snapshot.endpoint, ""),
+        ("readers", f"{process.subscriptions} subscriptions", ""),
+        ("load", load, ""),
+    ]
+    if hello is None:
+        return own
+    claim = hello.model.claim
+    accuracy = "its card claims nothing"
+    if claim is not UNSET:
+        accuracy = f"{claim.accuracy:.0%} of {claim.tracks} tracks ({100 * claim.low:.0f} to {claim.high:.0%})"
+    return [
+        ("window", f"{hello.window_s:.1f} s, hop {hello.hop_s:.2f} s", ""),
+        ("model", f"{hello.model.name} on {hello.model.provider}", ""),
+        ("accuracy", accuracy, ""),
+        *own,
+    ]
+
+
+def _times(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.label is UNSET:
+        return ""
+    age = f", audio {estimate.age_ms / 1000:.1f} s old" if estimate.age_ms is not UNSET else ""
+    return f"{estimate.latency_ms:.0f} ms{age}"
+
+
+def _troubles(faults: Faults) -> str:
+    counts = {name: getattr(faults, name) for name in faults.__struct_fields__}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def _clock(text: str) -> str:
+    """Local time of `text`, RFC 3339."""
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%b %d %H:%M")
+    except (ValueError, OverflowError):
+        return text

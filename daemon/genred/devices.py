@@ -1,0 +1,188 @@
+"""Devices: which inputs there are, and how loud they are.
+
+PortAudio sees devices only as they were at its start, may hang on one, and its ALSA layer writes to stderr. So it is
+asked in a child process that lives for one question: ``python -m genred.devices`` lists the inputs as JSON, and
+``python -m genred.devices INPUT`` hears what ``mic:INPUT`` delivers.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from .audio_server import AudioServer, ServerSource, ask_server
+from .ear import Level, hear
+from .errors import GenredError, SourceError, SourceLost
+from .messages import plain
+
+CHILD = (sys.executable, "-P", "-m", "genred.devices")  # -P: nothing of the current folder is imported
+LIST_TIMEOUT_S = 15.0  # every device is asked for every rate
+LISTEN_TIMEOUT_S = 10.0
+
+T = TypeVar("T")
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """An input device.
+
+    Attributes
+    ----------
+    index : int
+        What ``mic:INDEX`` takes.
+    name, host_api : str
+        As PortAudio calls it, and what it reaches it through.
+    channels : int
+        The most it has.
+    default_rate_hz : int
+        What genred opens it with.
+    rates_hz : tuple of int
+        Which of the usual rates it takes.
+    default : bool
+        ``mic:`` means this one.
+    """
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    default_rate_hz: int
+    rates_hz: tuple[int, ...]
+    default: bool
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """PortAudio's version, and its inputs."""
+
+    portaudio: str
+    inputs: tuple[Input, ...]
+
+
+def list_inputs(child: Sequence[str] = CHILD, timeout_s: float = LIST_TIMEOUT_S) -> Listing:
+    """Inputs as they are now.
+
+    Raises
+    ------
+    SourceError
+        If PortAudio is missing.
+    SourceLost
+        If it does not answer.
+    """
+    return _ask(child, "PortAudio", Listing, timeout_s, source="")
+
+
+def listen(
+    selector: str, source: str = "", *, child: Sequence[str] = CHILD, timeout_s: float = LISTEN_TIMEOUT_S
+) -> Level:
+    """Hear a second of ``mic:SELECTOR``; where that leads to an audio server, of its `source`.
+
+    Raises
+    ------
+    SourceError
+        If PortAudio is missing.
+    SourceLost
+        If the input cannot be opened or delivers nothing.
+    """
+    return _ask([*child, selector], f"the input {selector!r}", Level, timeout_s, source)
+
+
+def _ask(command: Sequence[str], what: str, kind: type[T], timeout_s: float, source: str) -> T:
+    try:
+        child = subprocess.run(
+            command,
+            env=os.environ | {"PYTHONIOENCODING": "utf-8"} | ({"PULSE_SOURCE": source} if source else {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SourceLost(f"{what} has not answered within {timeout_s:g} s") from error
+    if child.returncode and child.stdout:
+        known = SourceError if child.returncode == SourceError.exit_code else SourceLost
+        raise known(plain(child.stdout.decode(errors="replace").rstrip()))
+    try:
+        return msgspec.json.decode(child.stdout, type=kind)
+    except msgspec.DecodeError as error:
+        raise SourceLost(f"{what} ended the process that asked it (exit code {child.returncode})") from error
+
+
+def tell(*, as_json: bool) -> None:
+    """Print the inputs, and the sources of the audio server or why there is none."""
+    listing = list_inputs()
+    try:
+        server: AudioServer | str = ask_server()
+    except SourceLost as error:
+        server = str(error)
+    if as_json:
+        click.echo(as_record(listing, server))
+        return
+    for line in as_lines(listing, server):
+        click.echo(line.encode(sys.stdout.encoding, "replace"))
+
+
+def as_record(listing: Listing, server: AudioServer | str) -> bytes:
+    """Both as JSON; `server` may be the reason why there is none."""
+    key = "no_server" if isinstance(server, str) else "server"
+    record = {"portaudio": listing.portaudio, "inputs": listing.inputs, key: server}
+    return msgspec.json.format(msgspec.json.encode(record), indent=2)
+
+
+def as_lines(listing: Listing, server: AudioServer | str) -> Iterator[str]:
+    """Both for people."""
+    yield f"{'Inputs' if listing.inputs else 'No inputs'}, by {listing.portaudio}"
+    yield from _columns([_input_row(one) for one in listing.inputs])
+    yield ""
+    if isinstance(server, str):
+        yield f"No sources of an audio server: {server}"
+        return
+    yield f"{'Sources' if server.sources else 'No sources'} of {server.name}"
+    yield from _columns([_source_row(source) for source in server.sources])
+    if server.sources:
+        yield f"To hear one of them: PULSE_SOURCE={server.sources[-1].name} genred run mic:"
+
+
+def _input_row(one: Input) -> list[str]:
+    rates = " ".join(map(str, one.rates_hz or (one.default_rate_hz,)))
+    channels = f"{one.channels} channel{'s' if one.channels > 1 else ''}"
+    return ["*" if one.default else "", f"mic:{one.index}", one.name, one.host_api, channels, f"{rates} Hz"]
+
+
+def _source_row(source: ServerSource) -> list[str]:
+    kind = "monitor" if source.monitor else "input"
+    return ["*" if source.default else "", source.name, kind, source.format, source.description]
+
+
+def _columns(rows: list[list[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _list() -> dict[str, Any]:
+    from .sources.microphone import inputs, portaudio_version
+
+    found = [one | {"name": plain(one["name"]), "host_api": plain(one["host_api"])} for one in inputs()]
+    return {"portaudio": plain(portaudio_version()), "inputs": found}
+
+
+def _answer(selectors: list[str]) -> int:
+    """Print the answer to one question, or why there is none."""
+    try:
+        print(msgspec.json.encode(hear(selectors[0]) if selectors else _list()).decode())
+    except GenredError as error:
+        print(error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    code = _answer(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # PortAudio may hang at its end

@@ -1,0 +1,129 @@
+"""Snapshot: what is known of a daemon at one moment, immutable, for whoever shows it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from .messages import Estimate, Event, Hello, Status
+
+SLOT_S = 2.0  # of the past that is shown as one column
+SLOTS = 300  # ten minutes
+HELD_PEAKS = 3  # seconds that a peak is held
+SHARE_STEPS = 40  # marks are rounded to so many steps, so that thousands of them are a few objects
+TROUBLE = ("loss", "overrun", "error", "clock-step")
+
+
+class Mark(NamedTuple):
+    """What was heard in one slot: a label and its confidence, or the reason why there is none, and 0."""
+
+    what: str
+    share: float
+
+
+@dataclass(frozen=True)
+class StationView:
+    """What is known of one station.
+
+    Attributes
+    ----------
+    estimate : Estimate or None
+        Its newest.
+    past : tuple of Mark or None
+        One a slot of SLOT_S, the newest last; None where nothing was heard.
+    hold_dbfs : float
+        The greatest sample of the last HELD_PEAKS seconds.
+    stale_s : float
+        How long nothing has been heard of a station that should tell of itself each second; 0 while it does.
+    """
+
+    status: Status
+    estimate: Estimate | None
+    past: tuple[Mark | None, ...] = ()
+    hold_dbfs: float = -120.0
+    stale_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """See the module; replaced as a whole.
+
+    Attributes
+    ----------
+    hello : Hello or None
+        None while no daemon has said what it is.
+    finished : bool
+        Every source has ended.
+    remark : str
+        What is wrong with all of it, for people.
+    """
+
+    hello: Hello | None
+    endpoint: str
+    stations: tuple[StationView, ...] = ()
+    finished: bool = False
+    remark: str = ""
+
+
+class Past:
+    """The last minutes of one station; belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._marks: deque[Mark | None] = deque(maxlen=SLOTS)
+        self._slot = 0  # number of the newest
+        self._peaks: deque[float] = deque([-120.0], maxlen=HELD_PEAKS)
+
+    def heard(self, estimate: Estimate, now_s: float) -> None:
+        """Note `estimate`, made at `now_s`; the newest of a slot stands for it."""
+        self._move(now_s)
+        self._marks[-1] = mark_of(estimate)
+
+    def measured(self, status: Status) -> None:
+        """Note the peak of the last second."""
+        self._peaks.append(status.peak_dbfs)
+
+    def marks(self, now_s: float) -> tuple[Mark | None, ...]:
+        """One mark a slot, up to `now_s`."""
+        self._move(now_s)
+        return tuple(self._marks)
+
+    @property
+    def hold_dbfs(self) -> float:
+        """The greatest of the newest peaks."""
+        return max(self._peaks)
+
+    def _move(self, now_s: float) -> None:
+        """Open the slots up to `now_s`."""
+        slot = int(now_s // SLOT_S)
+        ahead = slot - self._slot if self._marks else 1
+        self._marks.extend([None] * min(max(ahead, 0), SLOTS))
+        self._slot = max(slot, self._slot)
+
+
+def mark_of(estimate: Estimate) -> Mark:
+    """Return `estimate` as one column of the past."""
+    if estimate.label is not UNSET and estimate.confidence is not UNSET:
+        return _mark(estimate.label, round(estimate.confidence * SHARE_STEPS))
+    return _mark(str(estimate.reason), 0)
+
+
+@lru_cache(maxsize=4096)
+def _mark(what: str, steps: int) -> Mark:
+    return Mark(what, steps / SHARE_STEPS)
+
+
+def is_trouble(event: Event) -> bool:
+    """Whether `event` is worth a warning."""
+    return event.event in TROUBLE or event.state in ("lost", "stalled")
+
+
+def describe(event: Event) -> str:
+    """One line for the log."""
+    subject = f"{event.station}: " if event.station else ""
+    if event.event != "state" or event.text == event.state:
+        return f"{subject}{event.text}"
+    return f"{subject}{event.state}: {event.text}"

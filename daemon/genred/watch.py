@@ -1,0 +1,149 @@
+"""Watch: the snapshot of a daemon elsewhere, put together from its messages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .messages import Estimate, Event, Hello, Message, Status, plain
+from .signals import asked_to_end
+from .snapshot import Past, Snapshot, StationView, describe, is_trouble
+from .subscriber import Subscriber
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+REBUILD_S = 0.5  # between two snapshots
+STALE_S = 3.0  # a station tells of itself each second
+FIRST_ANSWER_S = 1.5  # connecting may take so long
+
+Show = Callable[[Snapshot], bool]
+
+
+@dataclass
+class _Heard:
+    """What has come of one station since the daemon's start; its past is older."""
+
+    past: Past = field(default_factory=Past)
+    status: Status | None = None
+    estimate: Estimate | None = None
+    heard_s: float = 0.0
+
+
+class Gathering:
+    """Messages in, snapshot out; it knows no socket and no clock.
+
+    Parameters
+    ----------
+    endpoint : str
+        Where they come from.
+    now_s : float
+        Any clock's time, in seconds, as in all methods.
+    """
+
+    def __init__(self, endpoint: str, now_s: float) -> None:
+        self._endpoint = endpoint
+        self._stations: dict[str, _Heard] = {}
+        self._hello: Hello | None = None
+        self._boot = ""
+        self._heard_s = now_s  # the newest message, or the beginning
+        self._changed = True
+        self._made = Snapshot(None, endpoint)
+        self._made_s = float("-inf")
+
+    def heed(self, message: Message, now_s: float) -> None:
+        """Take one message; with a new ``boot`` the daemon has been started again, and only the past is kept."""
+        if message.boot != self._boot:
+            self._boot, self._hello = message.boot, None
+            for heard in self._stations.values():
+                heard.status = heard.estimate = None
+        self._heard_s, self._changed = now_s, True
+        if isinstance(message, Hello):
+            self._hello = message
+            names = {station.name for station in message.stations}
+            self._stations = {name: heard for name, heard in self._stations.items() if name in names}
+        elif not isinstance(message, Event):
+            self._heed_station(message, now_s)
+
+    def _heed_station(self, message: Estimate | Status, now_s: float) -> None:
+        heard = self._stations.setdefault(str(message.station), _Heard())
+        if isinstance(message, Status):
+            heard.status, heard.heard_s = message, now_s
+            heard.past.measured(message)
+            return
+        heard.estimate = message
+        if message.repeat is not True:  # it may be of hours ago
+            heard.past.heard(message, now_s)
+
+    def snapshot(self, now_s: float) -> Snapshot:
+        """Return the newest snapshot; the same object as before if it would say the same."""
+        silent_s = now_s - self._heard_s
+        due = now_s - self._made_s >= (REBUILD_S if self._changed else 2 * REBUILD_S)
+        if due and (self._changed or silent_s > FIRST_ANSWER_S):
+            self._made = self._make(now_s)
+            self._made_s, self._changed = now_s, False
+        return self._made
+
+    def _make(self, now_s: float) -> Snapshot:
+        views = tuple(
+            StationView(one.status, one.estimate, one.past.marks(now_s), one.past.hold_dbfs, _stale_s(one, now_s))
+            for one in self._stations.values()
+            if one.status is not None
+        )
+        return Snapshot(self._hello, self._endpoint, views, remark=self.remark(now_s))
+
+    def remark(self, now_s: float) -> str:
+        """Say what is wrong with the daemon as a whole; empty if it answers."""
+        silent_s = now_s - self._heard_s
+        if silent_s < (STALE_S if self._boot else FIRST_ANSWER_S):
+            return "" if self._boot else f"asking {self._endpoint}"
+        return f"no daemon answers at {self._endpoint} for {silent_s:.0f} s"
+
+
+def watch(endpoint: str, show: Show) -> None:
+    """Show what the daemon at `endpoint` says, or that there is none, until a signal or until `show` asks for the end.
+
+    Raises
+    ------
+    ConfigError
+        If `endpoint` is not one.
+    """
+    stop = threading.Event()
+    with asked_to_end(stop), Subscriber(endpoint) as subscriber:
+        gathering = Gathering(endpoint, time.monotonic())
+        answered: bool | None = None
+        while not stop.is_set():
+            _receive(subscriber, gathering)
+            snapshot = gathering.snapshot(time.monotonic())
+            answered = _tell(snapshot, answered)
+            if show(snapshot):
+                return
+
+
+def _receive(subscriber: Subscriber, gathering: Gathering) -> None:
+    """Take messages for TICK_S, or the rest of it if there are none."""
+    end_s = time.monotonic() + TICK_S
+    while (left_s := end_s - time.monotonic()) > 0 and (message := subscriber.receive(left_s)) is not None:
+        gathering.heed(message, time.monotonic())
+        if isinstance(message, Event):
+            log.log(logging.WARNING if is_trouble(message) else logging.INFO, "%s", plain(describe(message)))
+
+
+def _tell(snapshot: Snapshot, answered: bool | None) -> bool | None:
+    """Log when a daemon begins to answer, or does so no more; return whether it does."""
+    hello = snapshot.hello
+    if snapshot.remark.startswith("no daemon") and answered is not False:
+        log.warning("%s", snapshot.remark)
+        return False
+    if hello is not None and not snapshot.remark and answered is not True:
+        log.info("genred %s answers at %s, %d stations", plain(hello.daemon), snapshot.endpoint, len(hello.stations))
+        return True
+    return answered
+
+
+def _stale_s(heard: _Heard, now_s: float) -> float:
+    silent_s = now_s - heard.heard_s
+    return silent_s if silent_s >= STALE_S else 0.0

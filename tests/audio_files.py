@@ -1,0 +1,58 @@
+"""Audio files of many kinds, written for tests."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from genred.features import Samples
+
+PCM, FLOAT = 1, 3  # WAVE format tags
+
+
+def raw_wav(path: Path, table: NDArray[Any], rate: int, tag: int = PCM, bits: int | None = None) -> Path:
+    """Write [N] or [N, channels] as it is; 24 bits are given as int32 and lose their lowest byte."""
+    table = table.reshape(len(table), -1)
+    bits = bits or 8 * table.itemsize
+    data = table.astype("<i4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes() if bits == 24 else table.tobytes()
+    width = table.shape[1] * bits // 8
+    form = struct.pack("<HHIIHH", tag, table.shape[1], rate, rate * width, width, bits)
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
+    return path
+
+
+def encode(path: Path, samples: Samples, rate: int, codec: str, layout: str = "mono") -> Path:
+    """Compress [N] or [N, channels] with FFmpeg."""
+    table = samples.reshape(len(samples), -1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        resampler = av.AudioResampler(format=stream.format.name, layout=layout, rate=rate)
+        size = stream.codec_context.frame_size or 1152
+        for start in range(0, len(table), size):
+            block = np.ascontiguousarray(table[start : start + size].T, np.float32)
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            for ready in resampler.resample(frame):
+                container.mux(stream.encode(ready))
+        container.mux(stream.encode())
+    return path
+
+
+def video(path: Path) -> Path:
+    """Write a second of picture without sound."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(10):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from conftest import LABELS, SMALL_WINDOW, make_model
+from genred import classifier
+from genred.classifier import CARD_KEY, Classifier, ModelCard, Verdict, find_model
+from genred.epoch import Window
+from genred.errors import BatchError, ModelError
+from genred.features import GainRule, MfccSpec
+
+C = MfccSpec().n_mfcc
+CARD = ModelCard(
+    labels=LABELS,
+    spec=MfccSpec(),
+    gain=GainRule(),
+    window_frames=SMALL_WINDOW,
+    geometry={},
+    training={},
+    licence="for tests",
+)
+HAS_CUDA = classifier._cuda_driver()
+no_cuda = pytest.mark.skipif(HAS_CUDA, reason="this machine has an NVIDIA driver")
+
+
+def windows(n: int, seed: int = 0, frames: int = SMALL_WINDOW) -> NDArray[np.float32]:
+    """[B, T, C], as music makes them."""
+    return (40 * np.random.default_rng(seed).normal(size=(n, frames, C))).astype(np.float32)
+
+
+def window(mfcc: NDArray[np.float32], *, silent: bool = False) -> Window:
+    return Window(0, 0, 0, mfcc, level_dbfs=-20.0, gain_db=0.0, lost_ms=0.0, silent=silent)
+
+
+def with_card(model: Path, card: str | ModelCard) -> Path:
+    """Replace the card of a model file."""
+    proto = onnx.load(model)
+    (entry,) = [entry for entry in proto.metadata_props if entry.key == CARD_KEY]
+    entry.value = card if isinstance(card, str) else msgspec.json.encode(card).decode()
+    onnx.save(proto, model)
+    return model
+
+
+def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], card: ModelCard = CARD) -> Path:
+    """Write a model of these nodes, with a card."""
+    weights = numpy_helper.from_array(np.zeros((C, len(LABELS)), np.float32), "weights")
+    graph = helper.make_graph(nodes, "odd", inputs, outputs, [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = CARD_KEY, msgspec.json.encode(card).decode()
+    onnx.save(model, path)
+    return path
+
+
+def tensor(name: str, *shape: int | str) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+
+def refusal(path: Path, provider: Any = "cpu") -> str:
+    """The sentence with which a model is refused."""
+    with pytest.raises(ModelError) as caught:
+        Classifier(path, provider)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.exit_code == 2
+    return text
+
+
+# What it answers
+
+
+def test_probabilities(small_model: Path) -> None:
+    """Every window has one probability for each label, they are not negative, and sum to 1."""
+    judge = Classifier(small_model, "cpu")
+    table = judge.probabilities(windows(7))
+    assert table.shape == (7, len(LABELS))
+    assert (table >= 0).all()
+    np.testing.assert_allclose(table.sum(axis=1), 1.0, atol=1e-9)
+    assert len(set(table.argmax(axis=1).tolist())) > 1
+
+
+def test_a_batch_is_its_windows(small_model: Path) -> None:
+    """A window is judged the same alone and among others: batches only save time."""
+    judge = Classifier(small_model, "cpu")
+    batch = windows(5)
+    together = judge.probabilities(batch)
+    alone = np.concatenate([judge.probabilities(batch[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_temperature(tmp_path: Path) -> None:
+    """Calibration takes probabilities to the power 1 / T: the label stays, the confidence changes as the card says."""
+    hot = with_card(make_model(tmp_path / "hot.onnx"), msgspec.structs.replace(CARD, temperature=2.0))
+    raw = Classifier(make_model(tmp_path / "raw.onnx"), "cpu").probabilities(windows(3))
+    calibrated = Classifier(hot, "cpu").probabilities(windows(3))
+    np.testing.assert_allclose(calibrated, np.sqrt(raw) / np.sqrt(raw).sum(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_verdicts(small_model: Path) -> None:
+    """Each window is answered in its place; silence without asking the network, which would have a label for it."""
+    judge = Classifier(small_model, "cpu")
+    batch = windows(3)
+    first, silence, last = judge.judge([window(batch[0]), window(batch[1], silent=True), window(batch[2])])
+    assert silence == Verdict(reason="silence")
+    for verdict, row in ((first, judge.probabilities(batch[:1])[0]), (last, judge.probabilities(batch[2:])[0])):
+        assert isinstance(verdict, Verdict)
+        assert verdict.label == LABELS[row.argmax()]
+        assert verdict.confidence == pytest.approx(row.max())
+        assert verdict.reason is None
+        assert list(verdict.probabilities or {}) == list(LABELS)
+    assert judge.judge([]) == []
+
+
+def test_more_windows_than_a_batch(small_model: Path) -> None:
+    """A hundred windows at once are a hundred answers, in order."""
+    judge = Classifier(small_model, "cpu")
+    many = windows(100)
+    verdicts = judge.judge([window(mfcc) for mfcc in many])
+    labels = [LABELS[i] for i in judge.probabilities(many).argmax(axis=1)]
+    assert [verdict.label for verdict in verdicts if isinstance(verdict, Verdict)] == labels
+
+
+def test_nan_is_no_answer(small_model: Path) -> None:
+    """A network that answers NaN has not answered, and the next batch is judged as if nothing had been."""
+    judge = Classifier(small_model, "cpu")
+    bad = windows(2)
+    bad[1, 3, 4] = np.nan
+    with pytest.raises(BatchError, match="not finite"):
+        judge.probabilities(bad)
+    assert all(isinstance(verdict, BatchError) for verdict in judge.judge([window(mfcc) for mfcc in bad]))
+    (verdict,) = judge.judge([window(windows(1)[0])])
+    assert isinstance(verdict, Verdict)
+
+
+def test_numbers_that_are_no_probabilities_are_no_answer(tmp_path: Path) -> None:
+    """Logits taken for probabilities do not sum to 1: no answer either, instead of a wrong confidence."""
+    judge = Classifier(make_model(tmp_path / "logits.onnx", softmax=False), "cpu")
+    with pytest.raises(BatchError, match="does not sum to 1"):
+        judge.probabilities(windows(2))
+
+
+def test_negative_probabilities_are_no_answer(tmp_path: Path) -> None:
+    """Not even if they sum to 1."""
+    nodes = [
+        helper.make_node("ReduceMean", ["mfcc"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["zeros"]),
+        helper.make_node("Constant", [], ["odd"], value_floats=[2.0, -1.0, *[0.0] * (len(LABELS) - 2)]),
+        helper.make_node("Add", ["zeros", "odd"], ["out"]),
+    ]
+    path = save(tmp_path / "odd.onnx", nodes, [tensor("mfcc", "B", "T", C)], [tensor("out", "B", len(LABELS))])
+    with pytest.raises(BatchError):
+        Classifier(path, "cpu").probabilities(windows(1))
+
+
+# What it says of itself
+
+
+def test_name_digest_card_and_claim(small_model: Path, tmp_path: Path) -> None:
+    """A classifier knows the name and SHA-256 of its file, its card, and the result that the card puts first."""
+    import hashlib
+
+    judge = Classifier(small_model, "cpu")
+    assert judge.name == "small"
+    assert judge.digest == hashlib.sha256(small_model.read_bytes()).hexdigest()
+    assert judge.card == CARD
+    assert judge.claim() is None
+    result = classifier.Result("test", "audio", 100, 80, 0.8, 0.71, 0.87)
+    claiming = with_card(make_model(tmp_path / "m.onnx"), msgspec.structs.replace(CARD, results=(result,)))
+    assert Classifier(claiming, "cpu").claim() == result
+
+
+def test_cards_may_say_more(tmp_path: Path) -> None:
+    """Fields that a later genred adds to cards are ignored."""
+    text = msgspec.json.encode(CARD).decode()
+    path = with_card(make_model(tmp_path / "m.onnx"), text[:-1] + ', "colour": "blue"}')
+    assert Classifier(path, "cpu").card == CARD
+
+
+def test_threads_and_spinning(small_model: Path) -> None:
+    """ONNX Runtime uses as many threads as it is told, and they do not burn a core while they wait."""
+    for threads in (1, 2):
+        options = Classifier(small_model, "cpu", threads)._session.get_session_options()
+        assert options.intra_op_num_threads == threads
+        assert options.inter_op_num_threads == 1
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+# Where it runs
+
+
+def test_cpu_as_asked(small_model: Path) -> None:
+    """--provider cpu is obeyed, and one line says so."""
+    judge = Classifier(small_model, "cpu")
+    assert (judge.provider, judge.choice) == ("cpu", "cpu, as asked")
+    assert judge._session.get_providers() == ["CPUExecutionProvider"]
+
+
+def test_auto_says_what_and_why(small_model: Path) -> None:
+    """--provider auto chooses what truly runs, and says in one line what it is and why."""
+    judge = Classifier(small_model, "auto")
+    assert judge._session.get_providers()[0].lower().startswith(judge.provider)
+    assert judge.choice.startswith(f"{judge.provider}: ")
+    assert "libcuda" in judge.choice
+    assert "\n" not in judge.choice
+
+
+@no_cuda
+def test_auto_without_a_card(small_model: Path) -> None:
+    """Without libcuda it is the CPU, even though ONNX Runtime lists CUDA as available."""
+    assert Classifier(small_model, "auto").choice == "cpu: no NVIDIA driver (libcuda) on this machine"
+
+
+@no_cuda
+def test_cuda_without_a_card(small_model: Path) -> None:
+    """--provider cuda must truly be in use: without libcuda it is refused, not replaced."""
+    text = refusal(small_model, "cuda")
+    assert "libcuda" in text
+    assert "--provider cpu" in text
+
+
+QUIETLY = """
+import sys
+from pathlib import Path
+from genred.classifier import Classifier
+from genred.errors import ModelError
+for path in sys.argv[1:]:
+    try:
+        print(Classifier(Path(path), "auto").choice)
+    except ModelError as error:
+        print(error)
+"""
+
+
+def test_libraries_write_nothing_to_the_terminal(small_model: Path, tmp_path: Path) -> None:
+    """ONNX Runtime complains on stderr of missing drivers and damaged files; none of it is seen."""
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(small_model.read_bytes()[:200])
+    odd = save(
+        tmp_path / "odd.onnx",
+        [helper.make_node("Identity", ["mfcc"], ["out"])],
+        [tensor("mfcc", 7, 7, 7)],
+        [tensor("out", 7, 7, 7)],
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", QUIETLY, small_model, damaged, odd], capture_output=True, text=True, check=True
+    )
+    assert run.stderr == ""
+    assert len(run.stdout.splitlines()) == 3
+
+
+def test_stderr_is_given_back(small_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """After loading, what the program itself writes to stderr is seen again."""
+    Classifier(small_model, "cpu")
+    print("still here", file=sys.stderr)
+    assert capfd.readouterr().err == "still here\n"
+
+
+# What it refuses
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A missing file is named, with the reason."""
+    path = tmp_path / "nothing.onnx"
+    assert refusal(path) == f"cannot read the model {path}: No such file or directory"
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    """A folder is no model."""
+    assert "Is a directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 50, 300, 800])
+def test_truncated(small_model: Path, tmp_path: Path, keep: int) -> None:
+    """A file that was cut, anywhere, is refused."""
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(small_model.read_bytes()[:keep])
+    assert str(path) in refusal(path)
+
+
+def test_random_bytes(tmp_path: Path) -> None:
+    """So is a file of something else."""
+    path = tmp_path / "noise.onnx"
+    path.write_bytes(np.random.default_rng(0).bytes(100_000))
+    assert "not an ONNX model" in refusal(path)
+
+
+def test_no_card(tmp_path: Path) -> None:
+    """A model that does not say how it hears cannot be trusted; the refusal says how to make one that can."""
+    text = refusal(make_model(tmp_path / "m.onnx", card=False))
+    assert CARD_KEY in text
+    assert "genretrain export" in text
+
+
+def test_weights_in_another_file(tmp_path: Path) -> None:
+    """A model is one file: weights kept beside it are refused, whether that file is there or not."""
+    path = tmp_path / "external.onnx"
+    proto = onnx.load(make_model(tmp_path / "m.onnx"))
+    onnx.save(proto, path, save_as_external_data=True, location="external.data", size_threshold=0)
+    assert (tmp_path / "external.data").exists()
+    assert "keeps weights in another file" in refusal(path)
+    (tmp_path / "external.data").unlink()
+    assert "keeps weights in another file" in refusal(path)
+
+
+def test_other_input_than_the_card_says(tmp_path: Path) -> None:
+    """A network that takes another number of coefficients than its card says is refused before it hears anything."""
+    path = with_card(make_model(tmp_path / "m.onnx"), msgspec.structs.replace(CARD, spec=replace(CARD.spec, n_mfcc=13)))
+    assert "13 coefficients" in refusal(path)
+
+
+@pytest.mark.parametrize("outputs", [1, 9, 11])
+def test_other_output_than_the_card_says(tmp_path: Path, outputs: int) -> None:
+    """A network with more or fewer outputs than labels would name the wrong genre."""
+    text = refusal(make_model(tmp_path / "m.onnx", outputs=outputs))
+    assert f"[2, {outputs}]" in text
+    assert "10 labels" in text
+
+
+def test_one_window_at_a_time(tmp_path: Path) -> None:
+    """A network whose batch is fixed cannot serve several stations: refused at the start, not at the second station."""
+    nodes = [
+        helper.make_node("ReduceMean", ["mfcc"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["out"]),
+    ]
+    path = save(tmp_path / "m.onnx", nodes, [tensor("mfcc", 1, "T", C)], [tensor("out", 1, len(LABELS))])
+    assert "does not take batches" in refusal(path)
+
+
+def test_another_window_length(tmp_path: Path) -> None:
+    """A network of fixed length takes the windows of its card, or is refused."""
+    nodes = [
+        helper.make_node("ReduceMean", ["mfcc"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["out"]),
+    ]
+    path = save(tmp_path / "m.onnx", nodes, [tensor("mfcc", "B", 1000, C)], [tensor("out", "B", len(LABELS))])
+    assert f"{SMALL_WINDOW} frames" in refusal(path)
+
+
+def test_two_inputs(tmp_path: Path) -> None:
+    """A network that wants more than MFCC cannot be run."""
+    nodes = [
+        helper.make_node("Add", ["mfcc", "more"], ["sum"]),
+        helper.make_node("ReduceMean", ["sum"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["out"]),
+    ]
+    inputs = [tensor("mfcc", "B", "T", C), tensor("more", "B", "T", C)]
+    refusal(save(tmp_path / "m.onnx", nodes, inputs, [tensor("out", "B", len(LABELS))]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ()},
+        {"labels": ("rock", "rock", *LABELS[2:])},
+        {"labels": ("\x1b[2J", *LABELS[1:])},
+        {"labels": ("", *LABELS[1:])},
+        {"window_frames": 0},
+        {"temperature": 0.0},
+        {"temperature": -1.0},
+        {"spec": {"n_mfcc": 0}},
+        {"spec": {"n_fft": "2048"}},
+        {"spec": {"hop_length": 4096}},
+        {"gain": {"interval_frames": 0}},
+        {"window_frames": None},
+        {"labels": 3},
+    ],
+    ids=str,
+)
+def test_cards_that_make_no_sense(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Each is refused in a sentence that says what in the card is wrong."""
+    card = msgspec.json.decode(msgspec.json.encode(CARD)) | change
+    text = refusal(with_card(make_model(tmp_path / "m.onnx"), msgspec.json.encode(card).decode()))
+    assert "the card of the model" in text
+
+
+@pytest.mark.parametrize("card", ["", "{", "[]", "{}", "null", "\x00"])
+def test_cards_that_are_no_cards(tmp_path: Path, card: str) -> None:
+    """So is a card that is not one at all."""
+    assert "card" in refusal(with_card(make_model(tmp_path / "m.onnx"), card))
+
+
+def test_default_model() -> None:
+    """The model that comes with genred is found, and names the ten genres."""
+    assert Classifier(find_model(), "cpu").card.labels == LABELS

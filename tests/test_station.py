@@ -1,0 +1,640 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genred.messages import Counters, Event
+from genred.station import FILLED_S, STALLED_S, Due
+from rig import BLOCK_S, DELAY_S, HOP, SPAN, FakeSource, Rig
+
+LIVE = {"device": True, "arrival": True, "none": False}
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.event for event in events]
+
+
+def balanced(counters: Counters) -> bool:
+    """The identities of the design, and that nothing is negative."""
+    return (
+        counters.expected == counters.captured + counters.lost
+        and counters.captured == counters.fed + counters.overwritten + counters.discarded + counters.waiting
+        and min(getattr(counters, name) for name in counters.__struct_fields__) >= 0
+    )
+
+
+# Books
+
+
+class Books(Rig):
+    """A rig that checks the books each time the station has listened."""
+
+    def __init__(self, source: FakeSource) -> None:
+        super().__init__(source)
+        self.answered = self.failed = self.dropped = 0
+        self._numbers: dict[int, int] = {}  # newest window by epoch
+
+    def listen_and_check(self, failing: bool = False) -> None:
+        dues = self.station.listen(self.now_s + DELAY_S)
+        epoch, total = self.station.counters()
+        assert balanced(epoch)
+        assert balanced(total)
+        assert total.captured == self.delivered - self.unopened()
+        assert total.due == total.published + total.skipped + len(dues)
+        for due in dues:
+            assert due.window.number > self._numbers.get(due.stretch.number, -1)
+            self._numbers[due.stretch.number] = due.window.number
+            if failing:  # as the worker books an answer that is none
+                due.stretch.skipped += 1
+                due.stretch.failed += 1
+                self.failed += 1
+            else:
+                due.stretch.published += 1
+                self.answered += 1
+        epoch, total = self.station.counters()
+        assert total.due == total.published + total.skipped
+        assert epoch.due == epoch.published + epoch.skipped
+        assert total.published == self.answered
+        assert self.station.faults().failed == self.failed
+        assert len(dues) <= 1 or not self.source.live
+        if not self.source.live:
+            assert total.overwritten == 0
+            assert total.skipped == self.failed
+
+    def unopened(self) -> int:
+        """Samples in connections that the station has not come to yet."""
+        return sum(intake.ring.written for intake in self.supervisor.arrivals)
+
+
+deliveries = st.tuples(st.just("deliver"), st.sampled_from([0.02, 0.1, 0.3, 1.0, 4.0, 12.0, 25.0]))
+steps = st.lists(
+    st.one_of(
+        deliveries,
+        deliveries,
+        st.tuples(st.just("silence"), st.sampled_from([0.5, 4.0])),
+        st.tuples(st.just("play"), st.sampled_from([1.0, 15.0])),
+        st.tuples(st.just("nothing comes"), st.sampled_from([0.05, 0.5, 1.5, 11.0])),
+        st.tuples(st.just("connect"), st.sampled_from([2000, 3000, 4410])),
+        st.tuples(st.just("lost"), st.just(0.0)),
+        st.tuples(st.just("listen"), st.just(0.0)),
+        st.tuples(st.just("fail"), st.just(0.0)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(["device", "arrival", "none"]), st.integers(1, 2), steps)
+def test_the_books_always_balance(clock: str, channels: int, plan: list[tuple[str, float]]) -> None:
+    """expected = captured + lost, captured = fed + overwritten + discarded + waiting, due = published + skipped.
+
+    Of the present epoch and of all together, after every round, under any order of blocks, overruns, losses short and
+    long, silence, new formats, lost and new connections, late workers and failing models; and every sample that was
+    ever delivered is in them.
+    """
+    rig = Books(FakeSource(clock, live=LIVE[clock]))  # type: ignore[arg-type]
+    for what, size in [("connect", 2000), *plan, ("lost", 0.0)]:
+        if what == "connect":
+            rig.supervisor.arrivals and rig.listen_and_check()
+            rig.connect(int(size), channels)
+        elif what in ("deliver", "silence") and not rig.intake.closed:  # type: ignore[union-attr]
+            seconds = size if rig.source.live else min(size, rig.intake.ring.free / rig.intake.rate_hz)  # type: ignore[union-attr]
+            rig.deliver(seconds, -20.0 if what == "deliver" else -120.0)
+        elif what == "play" and not rig.intake.closed:  # type: ignore[union-attr]
+            for _ in range(round(size / 0.1)):
+                rig.listen_and_check()
+                rig.deliver(0.1)
+        elif what == "nothing comes":
+            rig.wait(size)
+        elif what == "lost":
+            rig.end()
+            rig.listen_and_check()
+        rig.listen_and_check(failing=what == "fail") if what in ("listen", "fail") else None
+    rig.listen_and_check()
+    _, total = rig.station.counters()
+    assert total.captured == rig.delivered
+    assert total.waiting == 0
+
+
+def test_totals_are_the_sum_of_epochs() -> None:
+    """What an epoch counted is in the total for good, after it has ended and others have begun."""
+    rig, epochs = Rig(), []
+    for rate_hz in (2000, 3000, 2000):
+        rig.connect(rate_hz)
+        rig.play(1.0)
+        rig.end()
+        rig.listen()
+        epochs.append(rig.station.counters()[0])
+        rig.listen()
+    total = rig.station.counters()[1]
+    for name in total.__struct_fields__:
+        assert getattr(total, name) == sum(getattr(epoch, name) for epoch in epochs)
+    assert total.published > 0 < total.discarded
+
+
+def test_what_waits_and_what_is_fed() -> None:
+    """Before a worker has listened all waits in the ring; afterwards less than a frame does."""
+    rig = Rig()
+    rig.connect()
+    rig.deliver(1.0)
+    assert rig.station.counters()[0] == Counters()
+    rig.listen()
+    rig.deliver(0.5)
+    counters = rig.station.counters()[0]
+    assert (counters.captured, counters.fed + counters.waiting) == (3000, 3000)
+    assert 1000 <= counters.waiting < 1000 + 64
+    assert rig.station.stretch is not None
+    assert rig.station.stretch.ring_fill == pytest.approx(0.05)
+
+
+# Gaps
+
+
+def test_a_short_overrun_is_filled() -> None:
+    """Up to a second that a late worker overwrote is zeros in its place: same epoch, counted, told in the windows."""
+    rig = Rig()
+    rig.connect()
+    before = rig.play(1.0)
+    rig.events()
+    rig.deliver(10.8)  # the ring holds 10 s
+    (due,) = rig.listen()
+    (event,) = rig.events()
+    assert (event.event, event.samples, event.duration_ms) == ("overrun", 1600, 800.0)
+    assert due.stretch is before[-1].stretch
+    counters = rig.station.counters()[0]
+    assert (counters.overwritten, counters.lost) == (1600, 0)
+    assert due.window.last_sample == pytest.approx(11.8 * 2000, abs=HOP)
+    assert due.window.lost_ms == 0.0
+    dues = [window for window in _windows_of_the_gap(0.8)]
+    assert max(dues) == pytest.approx(1000 * SPAN / 2000)  # nothing but zeros in the windows within the gap
+
+
+def _windows_of_the_gap(gap_s: float) -> list[float]:
+    """lost_ms of all windows around an overrun of a station that skips none."""
+    rig = Rig(FakeSource("none", live=False))
+    rig.connect()
+    dues = rig.play(1.0)
+    rig.deliver(10.0 + gap_s)  # no source that waits does this, but the bridge is the same
+    dues += rig.listen()
+    return [due.window.lost_ms for due in dues]
+
+
+@pytest.mark.parametrize(("gap_s", "filled"), [(0.02, True), (FILLED_S, True), (FILLED_S + 0.02, False), (5.0, False)])
+def test_a_second_is_the_border(gap_s: float, filled: bool) -> None:
+    """A gap of up to a second keeps the epoch; a longer one flushes it, and warm-up begins again."""
+    rig = Rig()
+    rig.connect()
+    rig.play(2.0)
+    rig.events()
+    rig.deliver(10.0 + gap_s)
+    rig.listen()
+    events = rig.events()
+    assert kinds(events) == (["overrun"] if filled else ["overrun", "epoch"])
+    assert events[0].duration_ms == pytest.approx(1000 * gap_s)
+    epoch, total = rig.station.counters()
+    assert total.overwritten == round(2000 * gap_s)
+    assert rig.station.stretch is not None
+    assert rig.station.stretch.number == (0 if filled else 1)
+    assert epoch.captured == (2000 * (12 + gap_s) if filled else 2000 * 10)
+    assert (total.discarded > 0) is not filled
+
+
+def test_a_new_epoch_warms_up() -> None:
+    """After a long gap windows number from 0, hold nothing from before it, and the first is as late as ever."""
+    rig = Rig()
+    rig.connect()
+    rig.play(2.0)
+    rig.deliver(13.0)
+    rig.listen()
+    dues = rig.play(1.0)
+    fresh = Rig()
+    fresh.connect()
+    fresh.deliver(10.0)
+    fresh.listen()
+    expected = fresh.play(1.0)
+    assert [due.window.number for due in dues] == [due.window.number for due in expected]
+    assert {due.stretch.number for due in dues} == {1}
+    assert {due.window.lost_ms for due in dues} == {0.0}
+
+
+def test_a_short_loss_at_the_device() -> None:
+    """0.5 s that never came are found by the clock: told once, counted as lost, zeros in the same epoch."""
+    rig = Rig()
+    rig.connect()
+    rig.play(20.0)
+    rig.wait(0.5)
+    rig.events()
+    dues = rig.play(20.0)
+    (event,) = rig.events()
+    assert (event.event, event.epoch) == ("loss", 0)
+    assert event.duration_ms == pytest.approx(500, abs=20)
+    epoch, total = rig.station.counters()
+    assert epoch == total
+    assert epoch.lost == event.samples == pytest.approx(1000, abs=40)
+    assert epoch.expected == epoch.captured + epoch.lost
+    inside = [due for due in dues if due.window.lost_ms]
+    assert inside
+    assert max(due.window.lost_ms for due in inside) == pytest.approx(1000 * SPAN / 2000)
+    assert dues[-1].window.lost_ms == 0.0
+    assert dues[-1].window.last_sample == pytest.approx(40.5 * 2000, abs=HOP + 40)
+
+
+def test_a_long_loss_at_the_device() -> None:
+    """5 s that never came begin a new epoch, and are in the books of the old one."""
+    rig = Rig()
+    rig.connect()
+    rig.play(20.0)
+    rig.events()
+    rig.wait(5.0)
+    rig.play(10.0)
+    events = [event for event in rig.events() if event.event != "state"]
+    assert kinds(events) == ["loss", "epoch"]
+    assert events[0].duration_ms == pytest.approx(5000, abs=20)
+    epoch, total = rig.station.counters()
+    assert (epoch.lost, total.lost) == (0, events[0].samples)
+    assert rig.station.stretch is not None
+    assert rig.station.stretch.number == 1
+
+
+@pytest.mark.parametrize("clock", ["arrival", "none"])
+def test_elsewhere_late_is_not_lost(clock: str) -> None:
+    """A stream or a file that pauses has lost nothing: its audio only comes later."""
+    rig = Rig(FakeSource(clock))  # type: ignore[arg-type]
+    rig.connect()
+    rig.play(20.0)
+    rig.wait(5.0)
+    rig.play(15.0)
+    assert "loss" not in kinds(rig.events())
+    assert rig.station.counters()[1].lost == 0
+    assert rig.station.counters()[0].captured == 35 * 2000
+
+
+def test_absence_is_lost() -> None:
+    """While a device is gone its audio is lost: counted, in seconds, in the epoch that begins when it is back."""
+    rig = Rig()
+    rig.connect()
+    rig.play(3.0)
+    rig.end()
+    rig.listen()
+    rig.wait(7.0)
+    rig.connect()
+    rig.events()
+    rig.play(1.0)
+    (loss,) = [event for event in rig.events() if event.event == "loss"]
+    assert loss.duration_ms == pytest.approx(7000, abs=1000 * BLOCK_S)
+    epoch, total = rig.station.counters()
+    assert epoch.lost == total.lost == loss.samples
+    assert rig.station.counters()[0].expected == total.expected - 3 * 2000
+
+
+# Windows
+
+
+def test_a_new_format_is_a_new_epoch() -> None:
+    """When the rate changes, what there is is flushed and positions begin again, at the model's rate as before."""
+    rig = Rig()
+    rig.connect(2000)
+    rig.play(1.0)
+    rig.connect(4410, channels=2)
+    dues = rig.play(1.0)
+    assert {due.stretch.number for due in dues} == {1}
+    assert [due.window.first_sample for due in dues] == [HOP * due.window.number for due in dues]
+    events = [event for event in rig.events() if event.event == "epoch"]
+    assert [(event.epoch, event.text) for event in events] == [
+        (0, "epoch 0 begins, 2000 Hz"),
+        (1, "epoch 1 begins, 4410 Hz"),
+    ]
+
+
+def test_channels_are_mixed() -> None:
+    """Two channels are their mean: what is opposite in them is silence."""
+    rig = Rig(gain_db=0.0)
+    rig.connect(channels=2)
+    tone = np.sin(np.arange(1000, dtype=np.float32))[:, None]
+    rig.hand_over(np.concatenate([tone, -tone], axis=1))
+    (due,) = rig.listen()
+    assert due.window.level_dbfs < -100
+
+
+def test_newest_wins() -> None:
+    """A late worker judges the newest due window of a live station; those it skips are counted."""
+    rig = Rig()
+    rig.connect()
+    rig.deliver(5.0)
+    (due,) = rig.listen()
+    windows = (5 * 2000 - SPAN) // HOP + 1
+    assert due.window.number == windows - 1
+    assert rig.station.counters()[0].skipped == windows - 1
+    assert rig.station.counters()[0].due == windows
+
+
+def test_what_can_wait_skips_nothing() -> None:
+    """A file has every window judged, in order, however late the worker comes."""
+    rig = Rig(FakeSource("none", live=False, finite=True))
+    rig.connect()
+    dues: list[Due] = []
+    for _ in range(4):
+        rig.deliver(5.0)
+        dues += rig.listen()
+    rig.end("ended", "")
+    dues += rig.listen()
+    assert [due.window.number for due in dues] == list(range((20 * 2000 - SPAN) // HOP + 1))
+    assert rig.station.counters()[1].skipped == 0
+    assert rig.station.state == "ended"
+
+
+def test_the_last_windows_are_heard() -> None:
+    """What the resampler still holds at the end of a file is heard: the windows are those of its whole length."""
+    rig = Rig(FakeSource("none", live=False, finite=True))
+    rig.connect(4410)
+    rig.deliver(3.0)
+    dues = rig.listen()
+    rig.end("ended", "")
+    dues += rig.listen()
+    assert len(dues) == (3 * 2000 - SPAN) // HOP + 1
+
+
+def test_one_listen_takes_what_is_there() -> None:
+    """A writer that is as fast as the reader does not keep the worker at one station: each round takes one ring."""
+    rig = Rig(FakeSource("none", live=False))
+    rig.connect()
+    rig.deliver(1.0)
+    assert rig.station.stretch is None
+    rig.listen()
+    station_epoch = rig.station.stretch
+    assert station_epoch is not None
+    feed = station_epoch.epoch.feed
+
+    def and_write_more(samples):  # type: ignore[no-untyped-def]
+        rig.deliver(0.02)
+        return feed(samples)
+
+    station_epoch.epoch.feed = and_write_more  # type: ignore[method-assign]
+    rig.deliver(1.0)
+    before = rig.delivered
+    rig.listen()
+    assert rig.station.counters()[0].fed <= before
+    assert rig.delivered > before
+
+
+def test_when_a_window_was_handed_over_and_heard() -> None:
+    """A window knows the hand-over of the block that completed it, and when its last sample sounded."""
+    rig = Rig()
+    rig.connect()
+    started_s = rig.now_s
+    dues = rig.play(10.0)
+    for due in dues[3:]:
+        completed_s = started_s + (due.window.last_sample + 1) / 2000
+        assert due.handed_over_s == pytest.approx(completed_s + DELAY_S, abs=BLOCK_S)
+        assert due.handed_over_s >= completed_s
+        assert due.heard_s == pytest.approx(completed_s + DELAY_S, abs=0.002)
+
+
+def test_when_a_window_was_heard_after_a_long_gap() -> None:
+    """Times go on through overruns and losses, short and long: a later epoch's windows sounded later."""
+    rig = Rig()
+    rig.connect()
+    rig.play(30.0)
+    for gap_s in (0.5, 4.0):
+        rig.deliver(10.0 + gap_s)
+        rig.listen()
+        rig.play(3.0)
+        rig.wait(gap_s)
+        rig.play(15.0)
+        dues = rig.play(2.0)
+        assert dues[-1].heard_s == pytest.approx(rig.now_s + DELAY_S, abs=HOP / 2000 + 0.03)
+
+
+def test_files_have_no_time() -> None:
+    """A file's windows sounded at no time."""
+    rig = Rig(FakeSource("none", live=False))
+    rig.connect()
+    assert {due.heard_s for due in rig.play(2.0)} == {None}
+
+
+def test_a_fixed_gain() -> None:
+    """gain= holds for every epoch of the station."""
+    rig = Rig(gain_db=17.0)
+    for _ in range(2):
+        rig.connect()
+        assert {due.window.gain_db for due in rig.play(1.0, dbfs=-60)} == {17.0}
+
+
+# States
+
+
+def test_a_life() -> None:
+    """connecting, running, silent, running, stalled, running, lost, running: each change is one event."""
+    rig = Rig()
+    assert rig.station.state == "connecting"
+    rig.listen()
+    rig.connect()
+    rig.listen()
+    assert rig.states() == []
+    rig.play(5.0)
+    assert rig.states() == ["running"]
+    rig.play(5.0, dbfs=-100)
+    assert rig.states() == ["silent"]
+    rig.play(1.0)
+    assert rig.states() == ["running"]
+    for _ in range(10):
+        rig.wait(0.5)
+        rig.listen()
+    assert rig.states() == ["stalled"]
+    rig.play(1.0)
+    assert rig.states() == ["running"]
+    rig.end("lost", "no such device")
+    for _ in range(5):
+        rig.listen()
+        rig.wait(1.0)
+    (event,) = rig.events()
+    assert (event.state, event.previous, event.text) == ("lost", "running", "no such device")
+    rig.connect()
+    rig.wait(0.3)
+    rig.listen()
+    rig.play(1.0)
+    assert rig.states() == ["running"]
+
+
+@given(st.lists(st.sampled_from(["play", "silence", "wait", "lost", "connect"]), max_size=12))
+def test_every_change_is_one_event(plan: list[str]) -> None:
+    """Events of states follow each other: each begins where the one before ended, and none changes nothing."""
+    rig, state = Rig(), "connecting"
+    rig.connect()
+    for what in plan:
+        if what == "connect" or (rig.intake and rig.intake.closed and what in ("play", "silence")):
+            rig.connect()
+        if what == "play":
+            rig.play(0.5)
+        elif what == "silence":
+            rig.play(4.0, dbfs=-120)
+        elif what == "wait":
+            for _ in range(6):
+                rig.wait(0.5)
+                rig.listen()
+        elif what == "lost":
+            rig.end()
+        rig.listen()
+        for event in rig.events():
+            if event.event == "state":
+                assert event.previous == state != event.state
+                state = str(event.state)
+        assert rig.station.state == state
+
+
+def test_lost_again_is_no_news() -> None:
+    """A device that is not there, attempt after attempt, is one event; the attempts are counted."""
+    rig = Rig()
+    for _ in range(10):
+        rig.end("lost", "no such device")
+        rig.listen()
+    assert rig.states() == ["lost"]
+    assert rig.station.faults().losses == 10
+    assert rig.station.text == "no such device"
+
+
+def test_opened_and_mute_is_stalled() -> None:
+    """A device that can be opened and delivers nothing is stalled, not connecting for ever."""
+    rig = Rig()
+    rig.connect()
+    for _ in range(round(STALLED_S / 0.1) + 2):
+        rig.listen()
+        rig.wait(0.1)
+    assert rig.states() == ["stalled"]
+
+
+def test_back_again_is_not_stalled() -> None:
+    """A device that was gone for long is not called stalled in the moment it is back, before its first block."""
+    rig = Rig()
+    rig.connect()
+    rig.play(1.0)
+    rig.end()
+    for _ in range(20):
+        rig.listen()
+        rig.wait(1.0)
+    rig.events()
+    rig.connect()
+    for _ in range(5):
+        rig.wait(0.1)
+        rig.listen()
+    rig.play(0.1)
+    assert rig.states() == ["running"]
+
+
+def test_a_process_that_slept_saw_nothing() -> None:
+    """When the whole process was stopped, the station is not stalled: the worker did not listen."""
+    rig = Rig()
+    rig.connect()
+    rig.play(1.0)
+    rig.wait(30.0)
+    rig.listen()
+    rig.play(1.0)
+    assert rig.states() == ["running"]
+
+
+def test_a_slow_worker_sees_states() -> None:
+    """A worker whose rounds take longer than the time to be stalled still knows what runs."""
+    rig = Rig()
+    rig.connect()
+    for _ in range(3):
+        rig.deliver(STALLED_S + 1)
+        rig.listen()
+    assert rig.states() == ["running"]
+
+
+def test_what_can_wait_is_not_stalled() -> None:
+    """A pipe whose writer pauses has not failed."""
+    rig = Rig(FakeSource("arrival", live=False))
+    rig.connect()
+    rig.play(1.0)
+    for _ in range(10):
+        rig.wait(1.0)
+        rig.listen()
+    assert rig.states() == ["running"]
+
+
+def test_an_end() -> None:
+    """A finite source ends, and that is no loss."""
+    rig = Rig(FakeSource("none", live=False, finite=True))
+    rig.connect()
+    rig.play(1.0)
+    rig.end("ended", "")
+    rig.listen()
+    assert rig.states() == ["running", "ended"]
+    assert rig.station.faults().losses == 0
+
+
+def test_an_end_with_an_error() -> None:
+    """What ended a finite source is an event of its own; all audio before it has been heard."""
+    rig = Rig(FakeSource("none", live=False, finite=True))
+    rig.connect()
+    rig.deliver(2.0)
+    rig.end("ended", "the disk is on fire")
+    dues = rig.listen()
+    assert len(dues) == (2 * 2000 - SPAN) // HOP + 1
+    events = [event for event in rig.events() if event.event in ("error", "state")]
+    assert [(event.event, event.text) for event in events] == [
+        ("error", "the disk is on fire"),
+        ("state", "the disk is on fire"),
+    ]
+    assert rig.station.state == "ended"
+
+
+def test_events_name_their_station() -> None:
+    """Every event says whose it is."""
+    rig = Rig()
+    rig.connect()
+    rig.play(1.0)
+    rig.deliver(15.0)
+    rig.listen()
+    rig.end()
+    rig.listen()
+    assert {event.station for event in rig.events()} == {"s"}
+
+
+# Faults and rest
+
+
+def test_faults_are_counted() -> None:
+    """What is no number, clipped, overflowed or undecoded is counted once, over all epochs and connections."""
+    rig = Rig()
+    for _ in range(2):
+        rig.connect()
+        assert rig.intake is not None
+        rig.play(1.0)
+        block = rig.noise(100)
+        block[3], block[5:8], block[9] = np.nan, 1.0, -np.inf
+        rig.hand_over(block)
+        rig.intake.overflows += 2
+        rig.listen()
+        rig.deliver(13.0)  # an overrun: a new epoch of the same connection
+        rig.listen()
+        rig.end()
+        rig.listen()
+        rig.listen()
+    rig.supervisor.count_error()
+    rig.supervisor.crashes += 1
+    faults = rig.station.faults()
+    assert (faults.nonfinite, faults.clipped, faults.overflows) == (4, 6, 4)
+    assert (faults.undecoded, faults.crashes, faults.losses) == (1, 1, 2)
+
+
+def test_how_long_a_worker_may_rest() -> None:
+    """Until the next window can be complete, by the samples that are missing and the time since the last came."""
+    rig = Rig()
+    assert rig.station.until_due_s(rig.now_s) == float("inf")
+    rig.connect()
+    rig.deliver(0.3)
+    rig.listen()
+    missing_s = SPAN / 2000 - 0.3
+    heard_s = rig.now_s + DELAY_S
+    assert rig.station.until_due_s(heard_s) == pytest.approx(missing_s)
+    assert rig.station.until_due_s(heard_s + missing_s / 2) == pytest.approx(missing_s / 2)
+    assert rig.station.until_due_s(heard_s + 1) == 0.0
+    for _ in range(5):
+        rig.wait(1.0)
+        rig.listen()
+    assert rig.station.state == "stalled"
+    assert rig.station.until_due_s(rig.now_s) == float("inf")

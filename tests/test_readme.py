@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 
+import msgspec
 import pytest
 
 from conftest import ROOT
 from genred.cli import main
+from genred.config import Config
 
 README = (ROOT / "README.md").read_text()
 
@@ -25,6 +29,19 @@ def test_commands_exist() -> None:
     """Every genred command that the README shows is one."""
     shown = set(re.findall(r"^    (?:.*\| )?genred ([a-z]+)", README, re.MULTILINE))
     assert {"run", "listen", "classify"} <= shown <= set(main.commands)  # type: ignore[attr-defined]
+
+
+def test_message_is_a_real_one() -> None:
+    """The message that the README shows is the golden one."""
+    shown = README.split("```json")[1].split("```")[0]
+    assert json.loads(shown) == json.loads((ROOT / "tests" / "golden" / "estimate.json").read_text())
+
+
+def test_configuration_is_valid() -> None:
+    """The configuration that the README shows can be used."""
+    shown = README.split("```toml")[1].split("```")[0]
+    config = msgspec.convert(tomllib.loads(shown), Config)
+    assert [station.name for station in config.station] == ["kitchen", "evening"]
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))

@@ -196,7 +196,9 @@ class Classifier:
         try:
             table = self.probabilities(np.stack([window.mfcc for window in windows]))
         except BatchError as error:
-            return [error] * len(windows)
+            if len(windows) == 1:
+                return [error]
+            return [answer for window in windows for answer in self._judge_batch([window])]  # it harms only itself
         return [self.verdict(row) for row in table]
 
     def verdict(self, probabilities: NDArray[np.float64]) -> Verdict:

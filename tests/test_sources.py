@@ -20,10 +20,11 @@ from audio_files import FLOAT, encode, raw_wav, video
 from conftest import music, write_wav
 from genred.errors import SourceError
 from genred.features import Samples
-from genred.sources import NAME, Intake, Options, choice, flag, gain, named, open_source, split_uri, whole
+from genred.sources import Intake, named, open_source
 from genred.sources.demo import Demo
 from genred.sources.file import AudioFile, check, decode, duration_s
 from genred.sources.pipe import Pipe
+from genred.sources.uri import NAME, Options, choice, flag, gain, split_uri, whole
 
 RATE = 22050
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from .errors import GenredError, SourceLost
 from .messages import State, plain
-from .sources import FULL_WAIT_S, Intake, Source
+from .sources import Intake, Source
+from .sources.intake import FULL_WAIT_S
 
 log = logging.getLogger(__name__)
 

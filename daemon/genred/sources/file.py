@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..errors import SourceError
 from ..features import Samples
 from ..ring import Block
-from . import Clock, Options, Output, choice, flag
+from . import Clock, Output
+from .uri import Options, choice, flag
 
 av.logging.set_level(av.logging.PANIC)  # libav would write to the terminal by itself
 BLOCK_S = 0.1  # a paced file is handed over in pieces of this length

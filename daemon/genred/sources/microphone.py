@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SourceError, SourceLost
-from . import Clock, Intake, Options, Output
+from . import Clock, Intake, Output
+from .uri import Options
 
 BLOCK = 1024  # samples; smaller ones only cost wake-ups
 MOST_CHANNELS = 2  # opened where no channels are asked for

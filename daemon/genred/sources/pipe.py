@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import SourceError
 from ..ring import Block
-from . import Clock, Options, Output, choice, flag, whole
+from . import Clock, Output
+from .uri import Options, choice, flag, whole
 
 READ_BYTES = 16384
 FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}

@@ -1,0 +1,71 @@
+"""Intake: everything that crosses from a source's thread to the worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from ..ring import Block, RingBuffer
+
+RING_S = 10.0
+FULL_WAIT_S = 0.02
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One hand-over: samples before `position` were there at `monotonic_s`."""
+
+    position: int
+    monotonic_s: float
+
+
+class Intake:
+    """One connection of a source: everything that crosses from its thread to the worker.
+
+    Parameters
+    ----------
+    rate_hz, channels : int
+        As delivered; they never change within one intake.
+    wake : threading.Event
+        Set after a write that could wait, so that the worker need not poll for it.
+    stop : threading.Event
+        Ends the waiting of a writer when the daemon stops.
+    """
+
+    def __init__(
+        self,
+        rate_hz: int,
+        channels: int = 1,
+        *,
+        wake: threading.Event | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.rate_hz = rate_hz
+        self.ring = RingBuffer(round(RING_S * rate_hz), channels)
+        self.stamps: deque[Stamp] = deque(maxlen=100_000)  # append and popleft are atomic
+        self.overflows = 0  # times the driver said it lost input; written by the writer only
+        self.closed = False
+        self._wake = wake or threading.Event()
+        self._stop = stop or threading.Event()
+
+    def overwrite(self, block: Block) -> None:
+        """Append `block` [N, channels] without waiting, whatever the reader does. For driver callbacks."""
+        self.ring.write(block)
+        self.stamps.append(Stamp(self.ring.written, time.monotonic()))
+
+    def write(self, block: Block) -> None:
+        """Append `block` [N, channels], waiting while the ring is full: nothing is lost."""
+        while len(block) and not self._stop.is_set():
+            part, block = block[: self.ring.free], block[self.ring.free :]
+            if len(part):
+                self.overwrite(part)
+                self._wake.set()
+            if len(block):
+                self._stop.wait(FULL_WAIT_S)
+
+    def close(self) -> None:
+        """No more will come."""
+        self.closed = True
+        self._wake.set()

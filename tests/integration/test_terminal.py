@@ -1,127 +1,143 @@
-"""What a person at a terminal sees, through a real pseudo-terminal."""
+"""What a person at a terminal sees of ``genred run``, and what the keys do."""
 
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import subprocess
-import sys
-import termios
-import time
 from collections.abc import Callable, Iterator
-from fcntl import ioctl
 from pathlib import Path
-from struct import pack
 
-import pyte
 import pytest
+from screens import Terminal, genred_command, terminals
 from wholly import Start, statuses, windows
 
 from conftest import LABELS, collect, music, subscribed, write_wav
 
-WIDTH, HEIGHT = 100, 30
-
-
-class Terminal:
-    """A terminal with a program in it; `screen` is what it shows."""
-
-    def __init__(self, *arguments: str | Path) -> None:
-        self.screen = pyte.Screen(WIDTH, HEIGHT)
-        self.received = b""
-        self._stream = pyte.ByteStream(self.screen)
-        self._ours, self._its = pty.openpty()
-        ioctl(self._its, termios.TIOCSWINSZ, pack("HHHH", HEIGHT, WIDTH, 0, 0))
-        self._before = termios.tcgetattr(self._its)
-        environment = os.environ | {"TERM": "xterm-256color"}
-        streams = {"stdin": self._its, "stdout": self._its, "stderr": self._its}
-        command = [sys.executable, "-m", "genred", *map(str, arguments)]
-        self.process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)  # type: ignore[call-overload]
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.screen.display)
-
-    @property
-    def restored(self) -> bool:
-        """Whether cursor, screen and settings are as they were."""
-        taken = self.received.count(b"\x1b[?1049h") > self.received.count(b"\x1b[?1049l")  # the alternate screen
-        return not self.screen.cursor.hidden and not taken and termios.tcgetattr(self._its) == self._before
-
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 30) -> None:
-        """Show what comes until `condition` holds."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, self.text
-            if select.select([self._ours], [], [], 0.1)[0]:
-                self._show()
-
-    def _show(self) -> None:
-        content = os.read(self._ours, 65536)
-        self.received += content
-        self._stream.feed(content)
-
-    def end(self, number: int) -> int:
-        """Send a signal and show everything up to the end."""
-        self.process.send_signal(number)
-        self.wait_for(lambda: self.process.poll() is not None)
-        while select.select([self._ours], [], [], 0)[0]:
-            self._show()
-        return int(self.process.returncode)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-        os.close(self._its)
+SIZES = [(80, 24), (100, 30), (160, 50)]
+Open = Callable[..., Terminal]
 
 
 @pytest.fixture
-def terminal() -> Iterator[Callable[..., Terminal]]:
-    """Open terminals; they are closed at the end."""
-    opened: list[Terminal] = []
-
-    def open_one(*arguments: str | Path) -> Terminal:
-        opened.append(Terminal(*arguments))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.close()
+def terminal() -> Iterator[Open]:
+    with terminals() as open_one:
+        yield open_one
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_dashboard_comes_and_goes(
-    terminal: Callable[..., Terminal], endpoint: str, small_model: Path, number: int
+@pytest.fixture
+def run(terminal: Open, endpoint: str, small_model: Path) -> Open:
+    """Start ``genred run`` in a terminal."""
+
+    def start(*sources: str | Path, **options: object) -> Terminal:
+        return terminal(*genred_command("run", *sources, "--model", small_model, "--bind", endpoint), **options)
+
+    return start
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_station_at_three_sizes(run: Open, size: tuple[int, int]) -> None:
+    """The frame is whole, and in it are state, genres, window and hop, provider, model, endpoint and the log."""
+    one = run("kitchen=demo:", size=size)
+    one.sees(
+        "kitchen", "● running", "%", "1.9 s, hop 0.93 s", "small on cpu", "tcp://127.0.0.1", "listening to kitchen"
+    )
+    one.sees("latency", "lost", "skipped", "level", "▮", "readers", "last", "█", *LABELS)
+    one.wait_for(lambda: one.framed)
+    one.type("q")
+    assert one.wait() == 0
+    assert one.restored
+
+
+@pytest.mark.parametrize("sources", [["demo:"], [f"fm-{number}=demo:" for number in range(3)]])
+def test_it_follows_the_terminal(run: Open, sources: list[str]) -> None:
+    """When the window changes its size the picture does, too, at once and wholly."""
+    one = run(*sources, size=SIZES[0])
+    one.sees("● running")
+    for size in (*SIZES[1:], SIZES[0], (50, 15)):
+        one.resize(*size)
+        one.wait_for(lambda: one.framed)
+        one.sees("● running")
+
+
+def test_keys(run: Open) -> None:
+    """Several stations are a table, sorted and scrolled by keys; a line opens, p pauses, q ends with 0."""
+    names = [f"fm-{number:02}" for number in range(12)]
+    one = run(*(f"{name}=demo:" for name in names), size=(80, 14))
+    one.sees("12 stations: 12 running", "name ↓", "› 1 fm-00", "%", "q quit")
+    assert "fm-11" not in one.text
+    one.type("jj\x1b[B")
+    one.sees("› 4 fm-03")
+    one.type("\x1b[6~\x1b[6~")
+    one.sees("›12 fm-11")
+    assert "fm-00" not in one.text
+    one.type("k")
+    one.sees("›11 fm-10")
+    one.type("s")
+    one.sees("state ↓")
+    one.type("ssss\r")
+    one.sees("fm-10  ● running", "Esc all")
+    assert "fm-11" not in one.text
+    one.type("\x1b")
+    one.sees("name ↓")
+    one.type("05")
+    one.sees("12 stations")
+    one.type("5")
+    one.sees("fm-04  ● running", "Esc all")
+    one.type("p")
+    one.sees(" paused ")
+    one.type("pq")
+    assert one.wait() == 0
+    assert one.restored
+
+
+def test_ctrl_c_and_ctrl_s(run: Open) -> None:
+    """Ctrl-S does not stop the picture, which would stop the daemon; Ctrl-C ends it."""
+    one = run("demo:")
+    one.sees("● running")
+    one.type("\x13p")
+    one.sees(" paused ")
+    one.type("\x03")
+    assert one.wait() == 0
+    assert one.restored
+
+
+def test_audio_on_stdin_leaves_the_keys(run: Open) -> None:
+    """While stdin carries audio the keys come from the terminal; when the pipe's writer is gone it ends, restored."""
+    for end in ("q", "kill"):
+        one = run("-?rate=22050&channels=1&live=1", stdin=subprocess.PIPE)
+        one.process.stdin.write((music(3.0) * 32767).astype("<i2").tobytes())
+        one.process.stdin.flush()
+        one.sees("stdin", "● running")
+        if end == "q":
+            one.type("q")
+        else:
+            one.process.stdin.close()
+        assert one.wait() == 0
+        assert one.restored
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_colour(run: Open, count: int) -> None:
+    """With NO_COLOR no cell has a colour; without it many have."""
+    for environment, colours in (({"NO_COLOR": "1"}, False), ({}, True)):
+        one = run(*(f"fm-{number}=demo:" for number in range(count)), environment=environment)
+        one.sees("● running", "%")
+        assert any(cell.fg != "default" for row in one.screen.buffer.values() for cell in row.values()) == colours
+        assert all(cell.bg == "default" for row in one.screen.buffer.values() for cell in row.values())
+        assert one.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("options", [{"environment": {"TERM": "dumb"}}, {"plain": True}])
+def test_plain_lines_where_there_can_be_no_picture(
+    terminal: Open, endpoint: str, small_model: Path, options: dict[str, object]
 ) -> None:
-    """On a terminal the state and all genres are shown; after a signal cursor, screen and settings are as before."""
-    one = terminal("run", "demo:", "--model", small_model, "--bind", endpoint)
-    one.wait_for(lambda: "demo" in one.text and "running" in one.text and all(label in one.text for label in LABELS))
-    one.wait_for(lambda: "%" in one.text)
-    assert not one.restored
-    assert one.end(number) == 0
-    assert one.restored
-    assert b"Traceback" not in one.received
-
-
-def test_haste_does_no_harm(terminal: Callable[..., Terminal], endpoint: str, small_model: Path) -> None:
-    """Ctrl-C again and again ends it once, and the terminal is restored."""
-    one = terminal("run", "demo:", "--model", small_model, "--bind", endpoint)
-    one.wait_for(lambda: "running" in one.text)
-    one.process.send_signal(signal.SIGINT)
-    time.sleep(0.05)  # two at once are one
-    assert one.end(signal.SIGINT) in (0, 130)
-    assert one.restored
-    assert b"Traceback" not in one.received
-
-
-def test_no_dashboard_means_plain_lines(terminal: Callable[..., Terminal], endpoint: str, small_model: Path) -> None:
-    """--no-dashboard prints log lines on a terminal too, and takes nothing of it."""
-    one = terminal("run", "demo:", "--model", small_model, "--bind", endpoint, "--no-dashboard")
-    one.wait_for(lambda: "demo: running" in one.text)
+    """A dumb terminal and --no-dashboard get log lines, and no escape sequence."""
+    flags = ["--no-dashboard"] if options.pop("plain", False) else []
+    one = terminal(*genred_command("run", "demo:", "--model", small_model, "--bind", endpoint, *flags), **options)
+    one.sees("INFO demo: running")
+    assert not one.screen.cursor.hidden
     assert one.end(signal.SIGTERM) == 0
-    assert b"\x1b[?" not in one.received
+    assert "╭" not in one.text
 
 
 def test_without_a_terminal_there_are_plain_lines(
@@ -138,3 +154,33 @@ def test_without_a_terminal_there_are_plain_lines(
     assert all(line[:4].isdecimal() for line in one.log.splitlines())
     assert "brief: ended" in one.log
     assert output.read_text() == ""
+
+
+def test_logs_to_a_file_while_the_picture_is_shown(run: Open, tmp_path: Path) -> None:
+    """With 2>FILE the log lines are in the file, and in the panel."""
+    log = tmp_path / "log"
+    with log.open("w") as stderr:
+        one = run("demo:", stderr=stderr)
+        one.sees("● running", "demo: running")
+        one.type("q")
+        assert one.wait() == 0
+    assert "INFO demo: running" in log.read_text()
+    assert "\x1b" not in log.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not tell a thread's time")
+def test_it_costs_less_than_a_percent(run: Open) -> None:
+    """The main thread, which does nothing but draw and wait, uses under 1 % of a core over ten seconds."""
+    one = run("demo:")
+    one.sees("● running", "%")
+    used = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/schedstat")
+
+    def used_s() -> float:
+        return int(used.read_text().split()[0]) / 1e9
+
+    def uptime_s() -> float:
+        return os.times().elapsed
+
+    before_s, began_s = used_s(), uptime_s()
+    one.wait_for(lambda: uptime_s() - began_s > 10)
+    assert used_s() - before_s < 0.01 * (uptime_s() - began_s)

@@ -21,7 +21,7 @@ COLOURS = {
     "disco": "#a060e8",
     "hiphop": "#0e92b8",
     "jazz": "#ac8400",
-    "metal": "#7d8590",
+    "metal": "#6c7a99",
     "pop": "#e0569b",
     "reggae": "#3d9a35",
     "rock": "#e0473c",

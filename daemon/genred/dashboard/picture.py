@@ -110,10 +110,10 @@ def page_rows(size: tuple[int, int], stations: int) -> int:
 
 def log_rows(logs: Sequence[LogLine], width: int, rows: int) -> list[Text]:
     """Fill `rows` lines with a rule and the newest of `logs`, the newest below."""
-    if rows < 1:
-        return []
+    if rows < 2:
+        return [Text()] * rows
     rule = Text.assemble(("─ ", "dim"), ("log ", "dim"), ("─" * (width - 6), "dim"))
-    lines = [_log_line(line, width) for line in logs[-(rows - 1) :]] if rows > 1 else []
+    lines = [_log_line(line, width) for line in logs[-(rows - 1) :]]
     return [rule, *lines, *(Text() for _ in range(rows - 1 - len(lines)))]
 
 

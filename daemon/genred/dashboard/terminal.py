@@ -157,6 +157,7 @@ class Terminal:
         self._write(LEAVE)
         while self._pending and select.select([], [self._fd], [], LEAVE_S)[1]:
             self._flush()
+        self._pending = b""
         with suppress(termios.error):
             termios.tcsetattr(self._fd, termios.TCSANOW, self._attributes)
 
@@ -178,18 +179,24 @@ class Terminal:
 
     def _flush(self) -> None:
         """Send as much as the terminal takes now."""
-        with suppress(OSError):  # full, or hung up: reading will tell
+        try:
             while self._pending:
                 self._pending = self._pending[os.write(self._fd, self._pending) :]
+        except BlockingIOError:
+            pass
+        except OSError:  # hung up
+            self._pending = b""
 
 
 def of_stdout() -> Terminal | None:
     """Terminal behind stdout; None if there is none that can show a picture."""
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return None
-    for path in (os.ttyname(sys.stdout.fileno()), "/dev/tty"):
-        with suppress(OSError):
-            return Terminal(os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK), sys.stdout.encoding)
+    flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK
+    with suppress(OSError):
+        return Terminal(os.open(os.ttyname(sys.stdout.fileno()), flags), sys.stdout.encoding)
+    with suppress(OSError):  # in a container the name may be of outside
+        return Terminal(os.open("/dev/tty", flags), sys.stdout.encoding)
     return None
 
 

@@ -1,0 +1,239 @@
+"""The dashboard's picture, without a terminal: what it says, that it fits, and that nobody can deface it."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from conftest import LABELS
+from genred.dashboard import LogLine, Painter, View, render
+from genred.dashboard.gauges import COLOURS, colour, letters_of
+from genred.dashboard.letters import large, larger
+from genred.dashboard.view import ORDERS, ordered
+from genred.messages import Estimate, Hello, StationInfo, Status
+from genred.messages import decode as message_of
+from genred.snapshot import Mark, Snapshot, StationView
+from screenshot import at_end, recorded, screenshot
+
+GOLDEN = Path(__file__).parent / "golden"
+SIZES = [(80, 24), (100, 30), (160, 50)]
+HOSTILE = "[bold]loud[/bold] [/b] \x1b[31mred\x1b]0;title\x07 \u202eback \udcff"
+
+
+def golden(name: str) -> object:
+    return message_of((GOLDEN / name).read_bytes())
+
+
+def one_station(**changes: object) -> Snapshot:
+    """A station that plays jazz, at 75 %; `changes` are of its status."""
+    hello, estimate, status = golden("hello.json"), golden("estimate.json"), golden("status.json")
+    assert isinstance(hello, Hello)
+    assert isinstance(estimate, Estimate)
+    assert isinstance(status, Status)
+    past = (*[Mark("rock", 0.5)] * 20, None, *[Mark("silence", 0.0)] * 5, *[Mark("jazz", 0.75)] * 14)
+    view = StationView(msgspec.structs.replace(status, **changes), estimate, past, hold_dbfs=-12.0)
+    return Snapshot(hello, "tcp://127.0.0.1:5557", (view,))
+
+
+def stations(count: int, **changes: object) -> Snapshot:
+    """So many stations; each has a name, a level and a label of its own."""
+    one = one_station(**changes)
+    views = []
+    for number in range(count):
+        label = LABELS[number % len(LABELS)]
+        status = msgspec.structs.replace(one.stations[0].status, station=f"fm-{number:03}", level_dbfs=-1.0 * number)
+        estimate = msgspec.structs.replace(one.stations[0].estimate, station=status.station, label=label)
+        views.append(StationView(status, estimate, (Mark(label, 0.9),) * 9))
+    return replace(one, stations=tuple(views))
+
+
+def drawn(
+    snapshot: Snapshot,
+    size: tuple[int, int] = (100, 30),
+    view: View | None = None,
+    logs: tuple[LogLine, ...] = (),
+    **options: object,
+) -> str:
+    """Text of the picture, without colours; with the console's `options` as it would be sent."""
+    console = Console(width=size[0], height=size[1], force_terminal=True, **{"no_color": True} | options)  # type: ignore[arg-type]
+    with console.capture() as capture:
+        console.print(render(snapshot, view, logs), end="")
+    return capture.get() if options else Text.from_ansi(capture.get()).plain
+
+
+@pytest.mark.parametrize("size", [*SIZES, (40, 12), (81, 13), (20, 5), (7, 3), (1, 1)])
+@pytest.mark.parametrize("count", [0, 1, 2, 17, 300])
+def test_the_picture_fills_the_terminal(count: int, size: tuple[int, int]) -> None:
+    """Whatever there is to show, and however small the terminal, each row is there and exactly as wide as it."""
+    snapshot = one_station(station=HOSTILE, text=HOSTILE) if count == 1 else stations(count)
+    logs = (LogLine("12:00:00", 20, "日本語 " * 40),) * 9
+    for view in (View(), View(opened="fm-001", paused=True), View(typed="1", top=290, selected="fm-016")):
+        rows = drawn(snapshot, size, view, logs).split("\n")
+        assert [cell_len(row) for row in rows[:-1]] == [size[0]] * (size[1] - 1 if size[1] > 2 else len(rows) - 1)
+        assert cell_len(rows[-1]) == size[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_station_is_told_wholly(size: tuple[int, int]) -> None:
+    """State, window, hop, latency, age, losses, level, provider, endpoint, readers, model and claim, all genres."""
+    text = drawn(one_station(), size, logs=(LogLine("12:00:00", 20, "a line of the log"),))
+    wanted = ["kitchen", "● running", "23.3 s", "hop 0.93 s", "14 ms", "0.1 s old", "0.1 s, 1 windows skipped", "mic:"]
+    wanted += ["-38 dBFS", "peak -12", "gain +18", "crnn on cpu", "81% of 200 tracks", "tcp://127.0.0.1:5557"]
+    wanted += ["2 subscriptions", "48000 Hz", "2 overflows", "q quit", "p pause", "12:00:00 a line of the log", "jazz"]
+    assert [one for one in wanted if one not in text] == []
+    assert all(re.search(rf"{label} .*\d%", text) for label in LABELS)
+
+
+@pytest.mark.parametrize(("size", "letters"), [((80, 24), large), ((100, 30), large), ((160, 50), larger)])
+def test_the_winner_is_written_large(size: tuple[int, int], letters: object) -> None:
+    """The genre and its percentage stand there in large letters, larger ones where there is room."""
+    rows = letters("jazz 75%")  # type: ignore[operator]
+    assert len(rows) >= 3
+    assert all(row.rstrip() in drawn(one_station(), size) for row in rows)
+
+
+@pytest.mark.parametrize("state", ["lost", "stalled", "connecting"])
+def test_an_absent_station_has_no_answer(state: str) -> None:
+    """Not what it played last is large, but its state, and below it why."""
+    text = drawn(one_station(state=state, text="no such device"))
+    assert all(row.rstrip() in text for row in large(state))
+    assert "no such device" in text
+    assert large("jazz 75%")[0].rstrip() not in text
+
+
+def test_what_is_old_is_called_stale() -> None:
+    """A station that the daemon has not told of for a while is shown, but called stale."""
+    snapshot = one_station()
+    stale = replace(snapshot, stations=(replace(snapshot.stations[0], stale_s=12.0),), remark="no daemon answers at X")
+    text = drawn(stale)
+    assert "stale for 12 s" in text
+    assert "no daemon answers at X" in text
+    assert "75%" in text
+    two = stations(2)
+    assert "● stale for" in drawn(replace(two, stations=(two.stations[0], replace(two.stations[1], stale_s=12.0))))
+
+
+@pytest.mark.parametrize("labels", [("speech",), ("a", "b"), tuple(f"genre-{n}" for n in range(40))])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_model_may_know_other_genres(labels: tuple[str, ...], size: tuple[int, int]) -> None:
+    """One label or forty: the picture still fits, and a colour is found."""
+    snapshot = one_station()
+    shares = {label: 1.0 / len(labels) for label in labels}
+    estimate = msgspec.structs.replace(snapshot.stations[0].estimate, label=labels[-1], probabilities=shares)
+    view = replace(snapshot.stations[0], estimate=estimate)
+    hello = msgspec.structs.replace(snapshot.hello, labels=labels)
+    rows = drawn(replace(snapshot, hello=hello, stations=(view,)), size).split("\n")
+    assert len(rows) == size[1]
+    assert labels[0] in "\n".join(rows)
+    assert colour(labels[0]) in COLOURS.values()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_text_from_outside_is_text(count: int) -> None:
+    """Markup is shown as it was written, and control, bidirectional and broken characters are replaced."""
+    snapshot = one_station(station=HOSTILE, text=HOSTILE, state="lost")
+    hello = msgspec.structs.replace(
+        snapshot.hello, daemon=HOSTILE, labels=(HOSTILE,), stations=(StationInfo(name=HOSTILE, uri=HOSTILE),)
+    )
+    snapshot = replace(snapshot, hello=hello, stations=snapshot.stations * count, endpoint=HOSTILE, remark=HOSTILE)
+    sent = drawn(snapshot, (200, 50), View(), (LogLine("12:00:00", 40, HOSTILE),), color_system="truecolor")
+    assert "[bold]loud[/bold] [/b] \N{REPLACEMENT CHARACTER}[31mred" in Text.from_ansi(sent).plain
+    assert set(re.findall(r"\x1b[^m]*m?", sent)) == set(re.findall(r"\x1b\[[0-9;]*m", sent))
+    assert not set("\x07\u202e\udcff") & set(sent)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_no_colour_means_no_colour(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_COLOR nothing sent sets a colour; without it something does."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("COLORTERM", raising=False)
+    snapshot = one_station() if count == 1 else stations(count)
+
+    def colours() -> list[str]:
+        sent = "".join(Painter().rows(render(snapshot), (100, 30)))
+        codes = [code for run in re.findall(r"\x1b\[([0-9;]*)m", sent) for code in run.split(";")]
+        return [code for code in codes if code in ("38", "48")]
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert colours()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not colours()
+
+
+def test_without_colours_letters_tell_genres_apart() -> None:
+    """In a table without colours the strip of the past is made of letters, one of its own for each genre."""
+    letters = letters_of(LABELS)
+    assert len(set(letters.values())) == len(LABELS)
+    text = drawn(stations(10), (100, 30))
+    assert all(letter * 9 in text for letter in letters.values())
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_table_is_sorted(order: str) -> None:
+    """By name, the worst state first, genre, the loudest first, the most lost first; the heading says by what."""
+    snapshot = stations(12)
+    views = list(snapshot.stations)
+    views[5] = replace(views[5], status=msgspec.structs.replace(views[5].status, state="lost"))
+    total = msgspec.structs.replace(views[7].status.total, lost=480_000)
+    views[7] = replace(views[7], status=msgspec.structs.replace(views[7].status, total=total))
+    by = [str(view.status.station) for view in ordered(views[::-1], order)]
+    first = {"name": "fm-000", "state": "fm-005", "genre": "fm-000", "level": "fm-000", "lost": "fm-007"}
+    assert by[0] == first[order]
+    assert by[1:3] == {"state": ["fm-000", "fm-001"], "genre": ["fm-010", "fm-001"], "lost": ["fm-000", "fm-001"]}.get(
+        order, ["fm-001", "fm-002"]
+    )
+    text = drawn(replace(snapshot, stations=tuple(views)), view=View(order=order))
+    assert f"{order} ↓" in text
+    assert re.findall(r"fm-\d+", text) == by
+
+
+def test_an_opened_station_is_shown_alone() -> None:
+    """The single view of one of several says whose it is, and how to go back."""
+    text = drawn(stations(30), view=View(opened="fm-007", selected="fm-007"))
+    assert "fm-007" in text
+    assert "fm-006" not in text
+    assert "Esc" in text
+    assert all(row.rstrip() in text for row in large("pop 75%"))
+
+
+def test_only_what_is_seen_is_drawn() -> None:
+    """With 300 stations the table shows those from the first line on, and the cursor's line has a sign."""
+    text = drawn(stations(300), (80, 24), View(top=100, selected="fm-103"))
+    assert re.findall(r"fm-\d+", text) == [f"fm-{number:03}" for number in range(100, 100 + 17)]
+    assert re.search(r"› *104 fm-103", text)
+    assert "300 stations: 300 running" in text
+
+
+def test_many_stations_cost_little() -> None:
+    """A picture of 300 stations costs no more than 5 times one of 30: what is not seen is not drawn."""
+
+    def cost_s(snapshot: Snapshot) -> float:
+        painter, costs = Painter(), []
+        for _ in range(9):
+            began_s = time.thread_time()
+            painter.rows(render(snapshot), (80, 24))
+            costs.append(time.thread_time() - began_s)
+        return min(costs)
+
+    assert cost_s(stations(300)) < 5 * cost_s(stations(30))
+
+
+def test_the_screenshot_is_of_a_recorded_run(tmp_path: Path) -> None:
+    """`make screenshot` writes an SVG that says what the recorded messages say."""
+    snapshot, _ = at_end(recorded())
+    assert snapshot.hello is not None
+    assert snapshot.hello.stations[0].uri == "demo:"
+    screenshot(tmp_path / "picture.svg")
+    svg = (tmp_path / "picture.svg").read_text("utf-8")
+    assert svg.startswith("<svg")
+    texts = re.findall(r">([^<>\n]+)</text>", svg)
+    assert set(LABELS) <= set(texts)
+    assert "running" in " ".join(texts)

@@ -1,8 +1,10 @@
 # make run    set up everything, then listen: the default microphone, else the demo station
 # make test   set up everything, then check and test everything
 # make check  style, types, import rules
+# make reproduce DATA=GTZAN   every row of the paper's comparison -> train/RESULTS.md; goes on when run again
 
 PYTHON ?= python3
+DATA ?= data/gtzan
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := .ci/requirements.lock
@@ -49,6 +51,9 @@ $(VENV)/.test: pyproject.toml $(LOCK) .ci/packages | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint $(LOCK) torch
 	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[test]'
 	touch $@ $(VENV)/.run
+
+reproduce: $(VENV)/.test
+	$(BIN)/genretrain reproduce --data $(DATA)
 
 # The versions of the environment as it is now, for everybody else.
 lock: $(VENV)/.test

@@ -163,6 +163,15 @@ def test_a_run_without_an_epoch_is_refused(tmp_path, capsys):
     assert error == f"genretrain: no finished epoch in {tmp_path}: run genretrain fit first\n"
 
 
+def test_another_network_than_the_crnn_is_refused(tmp_path):
+    """The daemon must know how a network is built: a perceptron, say, has one length of window."""
+    plan = recipe.Recipe(network="dnn", window=8)
+    saved = {"averaged": checkpoint.untrained(plan).state_dict(), **checkpoint.identity(plan)}
+    torch.save(saved | {"epoch": 1, "valid_accuracy": 0.1, "valid_loss": 2.3}, tmp_path / "best.pt")
+    with pytest.raises(BadInputError, match="is a dnn, but only a crnn can be exported"):
+        export(tmp_path, tmp_path / "tiny.onnx", tmp_path)
+
+
 def test_a_run_of_another_program_is_refused(tmp_path):
     """A checkpoint whose recipe has keys that are not known is not guessed at."""
     torch.save({"recipe": '{"optimiser": "sgd"}'}, tmp_path / "best.pt")

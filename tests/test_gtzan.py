@@ -50,6 +50,53 @@ def test_the_digest_of_a_split_changes_with_one_held_out_track():
     assert without.held_out != split.held_out
 
 
+@pytest.mark.parametrize("kind", gtzan.SPLITS)
+def test_no_split_has_a_track_on_two_sides(kind):
+    """Neither drawn nor as published."""
+    split = gtzan.split(kind, ALL, seed=1)
+    parts = (split.train, split.valid, split.test)
+    assert len(set().union(*parts)) == sum(len(part) for part in parts)
+    assert set().union(*parts) <= set(ALL)
+
+
+def test_the_filtered_split_is_the_published_one():
+    """443, 197 and 290 tracks, the same ones whatever the seed; 442 without the damaged one; 70 are in no part."""
+    split = gtzan.filtered_split(ALL)
+    assert [len(part) for part in (split.train, split.valid, split.test)] == [443, 197, 290]
+    assert gtzan.split("filtered", ALL[::-1], seed=5) == split
+    undamaged = gtzan.filtered_split([t for t in ALL if t not in gtzan.DAMAGED])
+    assert (len(undamaged.train), undamaged.test) == (442, split.test)
+    assert undamaged.held_out == "54cd6cf4ad283da2"
+
+
+def test_the_filtered_split_needs_the_tracks_of_its_lists():
+    """A data set that has none of some part cannot be split so."""
+    with pytest.raises(BadInputError, match="none are in some part of the filtered split"):
+        gtzan.filtered_split(["blues.00012", "blues.00013"])
+
+
+def test_eight_known_artists_are_on_both_sides_of_the_filtered_split():
+    """The lists are artist-aware, not artist-free; tracks of unknown artists say nothing."""
+    split = gtzan.filtered_split(ALL)
+    shared = gtzan.shared_artists(split.train, split.test)
+    assert [name.split(",")[0] for name in shared] == [
+        "Anthrax",
+        "Bob Marley",
+        "Boney M.",
+        "Burning Spear",
+        "Danzig",
+        "Earth",
+        "Juilliard String Quartet",
+        "KC and the Sunshine Band",
+    ]
+
+
+def test_a_random_split_shares_many_times_the_artists():
+    """Which is a part of why its figures are higher."""
+    split = gtzan.random_split(ALL, seed=0)
+    assert len(gtzan.shared_artists(split.train, split.test)) > 50
+
+
 def test_a_folder_with_nothing_in_it_is_refused(tmp_path):
     """The message says what a GTZAN folder looks like."""
     with pytest.raises(BadInputError, match=r"no GTZAN in .*genres/<genre>/"):

@@ -8,14 +8,29 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import tiny_gtzan
-from genretrain import checkpoint, recipe
+from genred.errors import BadInputError
+from genretrain import checkpoint, gtzan, recipe
 from genretrain.cli import main
 
-NOT_ON_TRAINING_MACHINES = ("msgspec", "soxr", "av", "onnxruntime", "zmq", "rich", "click", "sounddevice", "onnx")
+NOT_ON_TRAINING_MACHINES = (
+    "msgspec",
+    "soxr",
+    "av",
+    "onnxruntime",
+    "zmq",
+    "rich",
+    "click",
+    "sounddevice",
+    "onnx",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+)
 ALONE = f"""
 import sys
 sys.modules.update(dict.fromkeys({NOT_ON_TRAINING_MACHINES!r}))  # None: importing it fails
@@ -122,6 +137,73 @@ def test_the_best_epoch_is_loaded_with_its_recipe(data, tmp_path):
     assert all(torch.equal(value, averaged[key]) for key, value in network.state_dict().items())
 
 
+def test_a_checkpoint_from_before_a_setting_goes_on(data, tmp_path, capsys):
+    """What its recipe does not name had its default then: the split was random, nothing was recorded."""
+    path, run = write_recipe(tmp_path / "tiny.toml"), tmp_path / "run"
+    main(fit(path, data, run))
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    named = json.loads(state["recipe"])
+    assert (named.pop("split"), named.pop("record_test")) == ("random", False)
+    torch.save({**state, "recipe": json.dumps(named)}, run / "checkpoint.pt")
+    capsys.readouterr()
+    main(fit(path, data, run))
+    assert "going on after epoch 1" in capsys.readouterr().out
+
+
+def test_test_tracks_are_looked_at_only_where_the_recipe_says_so(data, tmp_path, capsys):
+    """Their accuracy is in the log and nowhere else, and the weights are bit for bit the same with it."""
+    main(fit(write_recipe(tmp_path / "tiny.toml", epochs=2), data, tmp_path / "without"))
+    main(fit(write_recipe(tmp_path / "tiny.toml", epochs=2, record_test=True), data, tmp_path / "with"))
+    said = capsys.readouterr()
+    without, noted = (
+        [json.loads(line) for line in (tmp_path / run / "epochs.jsonl").read_text().splitlines()]
+        for run in ("without", "with")
+    )
+    assert all("test_accuracy" not in row for row in without)
+    assert all(0 <= row["test_accuracy"] <= 1 for row in noted)
+    assert "test" not in said.out.replace(str(tmp_path), "") + said.err.replace(str(tmp_path), "")
+    one, other = weights(tmp_path / "without"), weights(tmp_path / "with")
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("network", ["cnn", "dnn"])
+def test_every_network_is_fitted_by_the_same_loop(data, tmp_path, network):
+    """From recipe to both readings, the last epoch's and the best one's."""
+    run = tmp_path / network
+    main(fit(write_recipe(tmp_path / "tiny.toml", network=network), data, run))
+    plan, last, epoch = checkpoint.load_last(run)
+    assert (plan.network, epoch) == (network, 1)
+    state = torch.load(run / "checkpoint.pt", weights_only=True)["averaged"]
+    assert all(torch.equal(value, state[key]) for key, value in last.state_dict().items())
+    assert checkpoint.load_best(run)[2]["epoch"] == 1
+
+
+def test_a_run_that_is_not_at_its_end_has_no_last_reading(data, tmp_path):
+    """The paper reads the last epoch: half a run is not it."""
+    run = tmp_path / "run"
+    main(fit(write_recipe(tmp_path / "tiny.toml"), data, run))
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    longer = json.loads(state["recipe"]) | {"epochs": 3}
+    torch.save({**state, "recipe": json.dumps(longer)}, run / "checkpoint.pt")
+    with pytest.raises(BadInputError, match="is at epoch 1 of 3: run genretrain fit to its end"):
+        checkpoint.load_last(run)
+
+
+def test_the_filtered_split_is_learnt_from(data, tmp_path, monkeypatch):
+    """``--split`` is the recipe's ``split``, and names the run."""
+    monkeypatch.chdir(tmp_path)
+    with np.load(data / "logmel" / "blues.npz") as blues:
+        track = blues["blues.00000"]
+    full = tmp_path / "full" / "logmel"
+    full.mkdir(parents=True)
+    for genre in gtzan.GENRES:
+        np.savez(full / f"{genre}.npz", **{f"{genre}.{i:05}": track for i in range(0, 100, 4)})
+    path = write_recipe(tmp_path / "tiny.toml")
+    main(["fit", str(path), "--data", str(full.parent), "--split", "filtered", "--seed", "2"])
+    plan, _, _ = checkpoint.load_best(tmp_path / "runs" / "tiny-filtered-2")
+    assert (plan.split, plan.seed) == ("filtered", 2)
+
+
 def test_a_folder_without_gtzan_is_refused(tmp_path, capsys):
     """It says what it expected to find."""
     assert "no GTZAN" in refused(capsys, *fit(write_recipe(tmp_path / "tiny.toml"), tmp_path, tmp_path / "run"))
@@ -154,6 +236,7 @@ def test_a_missing_recipe_is_refused(data, tmp_path, capsys):
         ("[spec]\nhop_length = 256", "only n_mfcc can be chosen"),
         ("[spec]\nn_mfcc = 200", "n_mfcc is 200, but there are only 128 mel bands"),
         ("network = 'transformer'", "network is 'transformer', but must be one of crnn"),
+        ("split = 'artists'", "split is 'artists', but must be one of random, filtered"),
         ("window = 0", "window is 0, but must be at least 8"),
         ("batch = 0", "batch is 0, but must be positive"),
         ("learning_rate = nan", "learning_rate is nan, but must be positive"),
@@ -193,6 +276,34 @@ def test_a_damaged_checkpoint_is_refused(data, tmp_path, capsys):
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"half a checkp")
     error = refused(capsys, *fit(write_recipe(tmp_path / "tiny.toml"), data, tmp_path / "run"))
     assert f"{tmp_path / 'run' / 'checkpoint.pt'} is damaged; remove it" in error
+
+
+def test_a_full_disk_loses_nothing_that_was_trained(data, tmp_path):
+    """One sentence, and the checkpoint of the epoch before is as it was; with space again, the run goes on."""
+    path, run = write_recipe(tmp_path / "tiny.toml"), tmp_path / "run"
+    main(fit(path, data, run))
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    torch.save({**state, "recipe": json.dumps(json.loads(state["recipe"]) | {"epochs": 2})}, run / "checkpoint.pt")
+    before = (run / "checkpoint.pt").read_bytes()
+    longer = fit(write_recipe(tmp_path / "longer.toml", epochs=2), data, run)
+    small = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)){ALONE}"
+    done = subprocess.run([sys.executable, "-c", small, *longer], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("genretrain: cannot write ")
+    assert (run / "checkpoint.pt").read_bytes() == before
+    assert list(run.glob("*.partial")) == []
+    main(longer)
+    assert checkpoint.load_last(run)[2] == 2
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "train" / "configs").glob("*.toml")))
+def test_every_recipe_in_the_checkout_can_be_trained(path):
+    """It is read, and its network is built; the plain ones are the paper's 70 epochs of Adam."""
+    plan = recipe.read(path)
+    network = checkpoint.untrained(plan)
+    assert network(torch.zeros(1, plan.window, plan.spec.n_mfcc)).shape == (1, 10)
+    if path.stem != "crnn":
+        assert plan == recipe.Recipe(network=path.stem.removesuffix("-plain"), record_test=True)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from genretrain.networks import CRNN, Standardise
+from genretrain.networks import CNN, CRNN, DNN, NETWORKS, Standardise
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +104,48 @@ def test_geometry_says_how_the_network_is_built(network):
     ]
     assert geometry["recurrent"] == [network.lstm1.hidden_size, network.lstm2.hidden_size]
     assert geometry["dense"] == network.dense.out_features
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_answers_windows_alone(name):
+    """[B, T, C] -> [B, K], and what else is in the batch does not change an answer."""
+    torch.manual_seed(0)
+    small = NETWORKS[name](9, 10, 42).eval()
+    windows = torch.randn(3, 42, 9)
+    with torch.no_grad():
+        logits = small(windows)
+        assert logits.shape == (3, 10)
+        torch.testing.assert_close(logits[1:2], small(windows[1:2]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_standardises_first(name):
+    """With statistics of another scale, the same music on that scale has the same logits."""
+    small = NETWORKS[name](8, 10, 40).eval()
+    windows = torch.randn(2, 40, 8)
+    with torch.no_grad():
+        before = small(windows)
+        small.standardise.mean.fill_(3.0)
+        small.standardise.deviation.fill_(5.0)
+        torch.testing.assert_close(small(3.0 + 5.0 * windows), before, atol=1e-4, rtol=0)
+
+
+def test_the_cnn_is_the_crnns_convolutions_under_a_dense_head(network):
+    """The same blocks, and the mean over time of 2 x 256 values into 64 units."""
+    cnn = CNN(20, 10, 1000)
+    assert str(cnn.convolutions) == str(network.convolutions)
+    convolutions = convolution(1, 64) + convolution(64, 128) + convolution(128, 256)
+    assert sum(p.numel() for p in cnn.parameters()) == convolutions + (512 * 64 + 64) + (64 * 10 + 10)
+
+
+def test_the_dnn_has_dense_layers_only():
+    """The whole window, 20000 values, into 512, 256 and 64 units."""
+    layers = [m for m in DNN(20, 10, 1000).modules() if isinstance(m, nn.Linear)]
+    assert [(m.in_features, m.out_features) for m in layers] == [(20000, 512), (512, 256), (256, 64), (64, 10)]
+
+
+def test_the_first_weights_are_those_that_runs_began_with():
+    """A seed gives the weights it always gave: a run can be repeated after the code was moved about."""
+    torch.manual_seed(0)
+    weights = [float(p.detach().double().abs().sum()) for p in CRNN(20, 10).parameters()]
+    assert (len(weights), round(sum(weights), 1)) == (24, 40224.8)

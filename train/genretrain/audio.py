@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
+import av
 import numpy as np
 import soxr
 
@@ -28,3 +29,9 @@ def read(path: Path, sample_rate: int) -> Samples:
         samples = np.concatenate([piece.block[:, 0] for piece in pieces])
         parts.append(samples if rate_hz == sample_rate else soxr.resample(samples, rate_hz, sample_rate, QUALITY))
     return np.concatenate(parts)
+
+
+def channels(path: Path) -> int:
+    """Channels of the audio stream that `read` takes of the file `path`."""
+    with av.open(f"file:{path}", metadata_errors="replace") as container:
+        return int(container.streams.audio[0].codec_context.channels)

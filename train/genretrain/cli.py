@@ -30,6 +30,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    check = commands.add_parser("check", help="what there is of GTZAN in a folder, and what is wrong with it")
+    check.add_argument("--data", type=Path, required=True, help="folder with genres/<genre>/ or logmel/")
+    check.set_defaults(run=_check)
+
+    repeats = commands.add_parser("repeats", help="pairs of tracks that hold the same recording -> a list")
+    repeats.add_argument("--data", type=Path, default=Path("data/gtzan"))
+    repeats.add_argument("--out", type=Path, default=Path("train/splits/repeats.txt"))
+    repeats.set_defaults(run=_repeats)
+
     prepare = commands.add_parser("prepare", help="GTZAN as audio or log-mels -> log-mel archives")
     prepare.add_argument("--data", type=Path, required=True, help="folder with genres/<genre>/ or logmel/")
     prepare.add_argument("--out", type=Path, default=Path("data/gtzan"))
@@ -39,7 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("recipe", type=Path, help="for example train/configs/crnn.toml")
     fit.add_argument("--data", type=Path, default=Path("data/gtzan"))
     fit.add_argument("--seed", type=int, help="of split and initialisation, instead of the recipe's")
-    fit.add_argument("--out", type=Path, help="folder of the run (default runs/<recipe>, with -<seed> if one is given)")
+    fit.add_argument("--split", choices=["random", "filtered"], help="instead of the recipe's")
+    fit.add_argument(
+        "--out", type=Path, help="folder of the run (default runs/<recipe>[-<split>][-<seed>], of those given)"
+    )
     fit.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     fit.add_argument("--threads", type=_positive, default=1, help="of the CPU; more than one gains little")
     fit.set_defaults(run=_fit)
@@ -51,12 +63,29 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export)
 
     evaluate = commands.add_parser("evaluate", help="judge held-out tracks once; write the results into the card")
-    evaluate.add_argument("model", type=Path, help="for example models/crnn.onnx")
+    evaluate.add_argument("model", type=Path, help="for example models/crnn.onnx; or a finished run, as runs/cnn")
     evaluate.add_argument(
         "--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/ if there is any"
     )
     evaluate.add_argument("--results", type=Path, default=Path("train/results"), help="folder for every track's answer")
     evaluate.set_defaults(run=_evaluate)
+
+    baseline = commands.add_parser("baseline", help="fit one of the older classifiers, and judge held-out tracks")
+    baseline.add_argument("name", choices=["svm", "knn", "forest"])
+    baseline.add_argument("--data", type=Path, default=Path("data/gtzan"))
+    baseline.add_argument("--split", choices=["random", "filtered"], default="random")
+    baseline.add_argument("--seed", type=int, default=0, help="of the split, and of the forest")
+    baseline.add_argument("--results", type=Path, default=Path("train/results"), help="folder for every track's answer")
+    baseline.set_defaults(run=_baseline)
+
+    reproduce = commands.add_parser(
+        "reproduce", help="every row of the comparison, and its report; goes on when run again"
+    )
+    reproduce.add_argument("--data", type=Path, default=Path("data/gtzan"))
+    reproduce.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    reproduce.add_argument("--side-by-side", type=_positive, default=2, help="runs at a time, of one thread each")
+    reproduce.add_argument("--report-only", action="store_true", help="from the results that there are")
+    reproduce.set_defaults(run=_reproduce)
     return parser
 
 
@@ -64,6 +93,18 @@ def _positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise ValueError(text)
     return number
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from . import check
+
+    check.check(arguments.data)
+
+
+def _repeats(arguments: argparse.Namespace) -> None:
+    from . import repeats
+
+    repeats.command(arguments.data, arguments.out)
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
@@ -81,6 +122,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         raise BadInputError("--device cuda: torch finds no GPU here; use --device cpu")
     torch.set_num_threads(arguments.threads)
     plan, name = recipe.read(arguments.recipe), arguments.recipe.stem
+    if arguments.split:
+        plan, name = dataclasses.replace(plan, split=arguments.split), f"{name}-{arguments.split}"
     if arguments.seed is not None:
         plan, name = dataclasses.replace(plan, seed=arguments.seed), f"{name}-{arguments.seed}"
     loop.fit(arguments.data, arguments.out or Path("runs") / name, plan, arguments.device)
@@ -94,6 +137,26 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from . import evaluate
+    if arguments.model.is_dir():
+        from . import judge
 
-    evaluate.evaluate(arguments.model, arguments.data, arguments.results)
+        judge.run(arguments.model, arguments.data, arguments.results / "runs")
+    else:
+        from . import evaluate
+
+        evaluate.evaluate(arguments.model, arguments.data, arguments.results)
+
+
+def _baseline(arguments: argparse.Namespace) -> None:
+    from . import baselines
+
+    baselines.fit(arguments.name, arguments.data, arguments.split, arguments.seed, arguments.results / "runs")
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    from . import report, reproduce
+
+    if arguments.report_only:
+        report.write()
+    else:
+        reproduce.reproduce(arguments.data, arguments.device, arguments.side_by_side)

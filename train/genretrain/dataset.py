@@ -51,19 +51,25 @@ def load(data: Path) -> dict[str, NDArray[np.uint8]]:
     gtzan.check_genres(set(found), data)
     tracks: dict[str, NDArray[np.uint8]] = {}
     for path in found.values():
-        try:
-            with path.open("rb") as file, np.load(file) as archive:
-                tracks |= {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, TypeError, EOFError, zlib.error, BadZipFile) as error:
-            raise BadInputError(f"cannot read {path}: {error}; prepare it again") from error
+        tracks |= read_archive(path)
     gtzan.check_genres({gtzan.genre_of(name) for name in tracks}, data)
     for name, track in tracks.items():
-        if gtzan.genre_of(name) not in gtzan.GENRES or not _is_archived(track):
+        if gtzan.genre_of(name) not in gtzan.GENRES or not is_archived(track):
             raise BadInputError(f"{name} in {data} is not a log-mel of a GTZAN track; prepare it again")
     return {name: tracks[name] for name in sorted(tracks)}
 
 
-def _is_archived(track: NDArray[np.uint8]) -> bool:
+def read_archive(path: Path) -> dict[str, NDArray[np.uint8]]:
+    """Arrays in the archive `path`, by name, whatever they are; BadInputError if it cannot be read."""
+    try:
+        with path.open("rb") as file, np.load(file) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, BadZipFile) as error:
+        raise BadInputError(f"cannot read {path}: {error}; prepare it again") from error
+
+
+def is_archived(track: NDArray[np.uint8]) -> bool:
+    """Whether `track` is a log-mel as archives hold them."""
     return track.dtype == np.uint8 and track.ndim == 2 and len(track) > 0 and track.shape[1] == ARCHIVED.n_mels
 
 

@@ -5,7 +5,7 @@
     test split --+--> log-mels --> windows --> Classifier --> mean probability --+--> card, .md
                  +--> audio ----> listen_to, the daemon's own path --------------+--> train/results/<name>.json
 
-The split is random by track, as the paper's. Whoever chooses among models by these figures has used them up: the
+The split is the one that the model was trained on. Whoever chooses among models by these figures has used them up: the
 results file counts how often they were looked at.
 """
 
@@ -63,7 +63,7 @@ def evaluate(model: Path, data: Path, results: Path = Path("train/results")) -> 
         answers[SAME_TRACKS] = {name: answers[LOG_MEL][name] for name in answers[AUDIO]}
     evaluation = Evaluation(classifier.name, split.name, touches, answers)
 
-    table = tuple(_result(kind, judged) for kind, judged in answers.items() if judged)
+    table = tuple(_result(_kind(classifier.card), kind, judged) for kind, judged in answers.items() if judged)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(_report(evaluation, table, classifier.card.labels))
     judged_card = msgspec.structs.replace(classifier.card, results=table)
@@ -83,13 +83,18 @@ def _split_of(model_card: ModelCard, tracks: list[str], data: Path) -> gtzan.Spl
     training = model_card.training
     if not {"seed", "held_out"} <= training.keys():
         raise BadInputError("the model's card does not say how its data were split; make it with genretrain export")
-    split = gtzan.random_split(tracks, training["seed"])
+    split = gtzan.split(_kind(model_card), tracks, training["seed"])
     if split.held_out != training["held_out"]:
         raise BadInputError(
             f"{data} ({len(tracks)} tracks) does not hold out the tracks that the model was not trained on;"
             " evaluate on the tracks it was fitted on"
         )
     return split
+
+
+def _kind(model_card: ModelCard) -> str:
+    """Kind of split; the first cards knew the random one only."""
+    return str(model_card.training.get("recipe", {}).get("split", "random"))
 
 
 def _from_log_mels(classifier: Classifier, tracks: dict[str, NDArray[np.uint8]]) -> Answers:
@@ -111,10 +116,10 @@ def _from_audio(classifier: Classifier, files: dict[str, Path]) -> Answers:
     return answers
 
 
-def _result(kind: str, answers: Answers) -> Result:
+def _result(split: str, kind: str, answers: Answers) -> Result:
     correct = sum(verdict.label == gtzan.genre_of(name) for name, verdict in answers.items())
     low, high = wilson(correct, len(answers))
-    return Result("random", kind, len(answers), correct, correct / len(answers), low, high)
+    return Result(split, kind, len(answers), correct, correct / len(answers), low, high)
 
 
 def _touches(report: Path) -> int:

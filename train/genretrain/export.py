@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 import genred
 from genred.classifier import Classifier, ModelCard
-from genred.errors import GenredError
+from genred.errors import BadInputError, GenredError
 from genred.features import Frames, Mfcc
 
-from . import card, dataset, gtzan, loop, recipe
+from . import card, checkpoint, dataset, gtzan, recipe
 from .networks import CRNN
 from .recipe import Recipe
 
@@ -53,12 +53,16 @@ def export(run_folder: Path, out: Path, data: Path = Path("data/gtzan")) -> None
     Raises
     ------
     BadInputError
-        If the run has no finished epoch, or `data` is not GTZAN.
+        If the run has no finished epoch or is not a CRNN, or `data` is not GTZAN.
     GenredError
         If the file does not answer as the network does.
     """
-    plan, network, record = loop.load_best(run_folder)
-    split = gtzan.random_split(list(dataset.load(data)), plan.seed)
+    plan, network, record = checkpoint.load_best(run_folder)
+    if not isinstance(network, CRNN):
+        raise BadInputError(
+            f"{run_folder} is a {plan.network}, but only a crnn can be exported: genred knows its geometry"
+        )
+    split = gtzan.split(plan.split, list(dataset.load(data)), plan.seed)
     training = _training(plan, split, record, run_folder)
     model_card = _card(plan, network, training)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ faults. A track is named ``<genre>.000NN``.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "
 TRACKS_PER_GENRE = 100
 DAMAGED = {"jazz.00054": "unreadable in the public copies"}
 AUDIO_SUFFIXES = (".wav", ".au", ".ogg", ".flac", ".mp3")
+SPLITS = ("random", "filtered")
+LISTS = Path(__file__).parents[1] / "splits"  # of the checkout
 
 
 def genre_of(track: str) -> str:
@@ -78,6 +81,11 @@ class Split:
         return hashlib.sha256("\n".join(self.test).encode()).hexdigest()[:16]
 
 
+def split(kind: str, tracks: list[str], seed: int) -> Split:
+    """Split `tracks` as `kind` says, one of `SPLITS`; `seed` matters to the random one only."""
+    return random_split(tracks, seed) if kind == "random" else filtered_split(tracks)
+
+
 def random_split(tracks: list[str], seed: int) -> Split:
     """Split at random by track within each genre: 80 % to learn from, 20 % held out, as the paper.
 
@@ -94,3 +102,41 @@ def random_split(tracks: list[str], seed: int) -> Split:
         parts["valid"] += names[test : test + valid]
         parts["train"] += names[test + valid :]
     return Split(f"random, seed {seed}", *(tuple(sorted(parts[p])) for p in ("train", "valid", "test")))
+
+
+def filtered_split(tracks: list[str]) -> Split:
+    """Split by the published lists that leave Sturm's faults out and separate most artists; of what is in `tracks`.
+
+    Kereliuk, Sturm and Larsen 2015, "Deep learning and music adversaries": 443, 197 and 290 tracks.
+    """
+    present = set(tracks)
+    parts = ([t for t in listed(LISTS / f"filtered_{part}.txt") if t in present] for part in ("train", "valid", "test"))
+    filtered = Split("filtered", *(tuple(sorted(part)) for part in parts))
+    if not (filtered.train and filtered.valid and filtered.test):
+        raise BadInputError(f"of {len(tracks)} tracks, none are in some part of the filtered split; is this GTZAN?")
+    return filtered
+
+
+def listed(path: Path) -> list[str]:
+    """Lines of a text list, without its comments."""
+    return [line for line in _text(path).splitlines() if line and not line.startswith("#")]
+
+
+def artists() -> dict[str, str]:
+    """Artists by track, as volunteers annotated them; a track whose artist is unknown is left out."""
+    rows = csv.DictReader(_text(LISTS / "artists.csv").splitlines())
+    return {row["track"]: row["artist"] for row in rows if row["artist"].lower() not in ("", "unknown artist")}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise BadInputError(f"no {path}: the lists of splits are in the checkout of genred; run from there") from error
+
+
+def shared_artists(one: tuple[str, ...], other: tuple[str, ...]) -> list[str]:
+    """Known artists of whom there are tracks on both sides."""
+    by_track = artists()
+    sides = ({by_track[t] for t in side if t in by_track} for side in (one, other))
+    return sorted(set.intersection(*sides))

@@ -7,59 +7,23 @@ validation, ``epochs.jsonl`` for reading. A killed run goes on from its last epo
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genred.errors import BadInputError
-
-from . import dataset, gtzan, recipe
-from .networks import CRNN, NETWORKS
+from . import checkpoint, dataset, gtzan
+from .checkpoint import Run
 from .progress import Progress
 from .recipe import Recipe
 
 VALIDATION_HOP = 140  # frames: three windows of a GTZAN track
-
-
-@dataclasses.dataclass
-class Run:
-    """Everything that moves while training, saved and restored as one."""
-
-    network: nn.Module
-    averaged: nn.Module
-    optimiser: torch.optim.Optimizer
-    rng: np.random.Generator
-    epoch: int = 0
-    best: tuple[float, float] = (-1.0, 0.0)  # validation accuracy, minus its loss
-
-    def state(self) -> dict[str, Any]:
-        """Everything a later process needs to go on."""
-        return {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "torch_rng": torch.get_rng_state(),
-            "epoch": self.epoch,
-            "best": self.best,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Become the run that `state` was taken of."""
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.rng.bit_generator.state = state["rng"]
-        torch.set_rng_state(state["torch_rng"])
-        self.epoch, self.best = state["epoch"], tuple(state["best"])
+UNSHOWN = ("epoch", "test_accuracy")  # the bar has the one already; whoever sees the other may choose by it
 
 
 def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
@@ -71,61 +35,43 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
         If `data` has no GTZAN, or `out` holds a run of another recipe, or a damaged one.
     """
     tracks = dataset.load(data)
-    split = gtzan.random_split(list(tracks), plan.seed)
+    split = gtzan.split(plan.split, list(tracks), plan.seed)
     train, labels = _part(tracks, split.train, plan)
     valid, truth = _part(tracks, split.valid, plan)
+    test = _part(tracks, split.test, plan) if plan.record_test else None
 
-    run = _start(plan, train, device)
+    run, identity = _start(plan, train, device), checkpoint.identity(plan)
     out.mkdir(parents=True, exist_ok=True)
-    _resume(run, plan, out / "checkpoint.pt")
+    checkpoint.resume(run, plan, out / "checkpoint.pt")
 
     bar = Progress(range(run.epoch, plan.epochs), "fit", done=run.epoch)
     for epoch in bar:
         started = time.monotonic()
-        loss = _train_epoch(run, plan, train, labels, device)
+        loss, train_accuracy = _train_epoch(run, plan, train, labels, device)
         run.epoch = epoch + 1
         accuracy, valid_loss = validate(run.averaged, valid, truth, device)
         row = {
             "epoch": run.epoch,
             "loss": round(loss, 4),
+            "train_accuracy": round(train_accuracy, 4),
             "valid_loss": round(valid_loss, 4),
             "valid_accuracy": round(accuracy, 4),
             "tracks_per_second": round(len(train) / (time.monotonic() - started), 1),
         }
-        bar.note = ", ".join(f"{key} {value}" for key, value in row.items() if key != "epoch")
+        if test:
+            row["test_accuracy"] = round(validate(run.averaged, *test, device)[0], 4)
+        bar.note = ", ".join(f"{key} {value}" for key, value in row.items() if key not in UNSHOWN)
         if (accuracy, -valid_loss) > run.best:
             run.best = (accuracy, -valid_loss)
-            _save({"averaged": run.averaged.state_dict(), **_identity(plan), **row}, out / "best.pt")
-        _save({**run.state(), **_identity(plan)}, out / "checkpoint.pt")
+            checkpoint.save({"averaged": run.averaged.state_dict(), **identity, **row}, out / "best.pt")
+        checkpoint.save({**run.state(), **identity}, out / "checkpoint.pt")
         with (out / "epochs.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
     _tell_best(out, plan)
 
 
-def load_best(folder: Path) -> tuple[Recipe, CRNN, dict[str, Any]]:
-    """Recipe, network and record of the best epoch of the run in `folder`.
-
-    Raises
-    ------
-    BadInputError
-        If there is none.
-    """
-    path = folder / "best.pt"
-    if not path.exists():
-        raise BadInputError(f"no finished epoch in {folder}: run genretrain fit first")
-    saved = _read(path)
-    try:
-        plan = recipe.from_dict(json.loads(saved["recipe"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInputError(f"{path} is not a checkpoint of this genretrain: {error}") from error
-    network = NETWORKS[plan.network](plan.spec.n_mfcc, len(gtzan.GENRES))
-    network.load_state_dict(saved["averaged"])
-    record = {key: saved[key] for key in ("epoch", "valid_accuracy", "valid_loss")}
-    return plan, network.eval(), record
-
-
 def _tell_best(out: Path, plan: Recipe) -> None:
-    _, _, record = load_best(out)
+    _, _, record = checkpoint.load_best(out)
     print(
         f"best epoch: {record['epoch']} of {plan.epochs}, validation accuracy {100 * record['valid_accuracy']:.1f} %,"
         f" in {out / 'best.pt'}"
@@ -142,7 +88,7 @@ def _part(
 
 def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
     torch.manual_seed(plan.seed)
-    network = NETWORKS[plan.network](plan.spec.n_mfcc, len(gtzan.GENRES))
+    network = checkpoint.untrained(plan)
     mean, deviation = train.statistics()
     network.standardise.mean.copy_(torch.from_numpy(mean))
     network.standardise.deviation.copy_(torch.from_numpy(deviation))
@@ -151,11 +97,16 @@ def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
     return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
 
 
-def _train_epoch(run: Run, plan: Recipe, train: dataset.Crops, labels: NDArray[np.int64], device: str) -> float:
-    """One pass over the tracks in random order; returns the mean loss."""
+def _train_epoch(
+    run: Run, plan: Recipe, train: dataset.Crops, labels: NDArray[np.int64], device: str
+) -> tuple[float, float]:
+    """One pass over the tracks in random order; returns the mean loss and the share of crops that were answered right.
+
+    A mixed crop counts as the genre that it has more of.
+    """
     order = run.rng.permutation(len(train))
     batches = np.array_split(order, math.ceil(len(order) / plan.batch))
-    losses = []
+    losses, right = [], 0
     run.network.train()
     for number, batch in enumerate(batches):
         _set_rate(run.optimiser, plan, run.epoch + number / len(batches))
@@ -173,7 +124,8 @@ def _train_epoch(run: Run, plan: Recipe, train: dataset.Crops, labels: NDArray[n
         run.optimiser.step()
         _average(run, plan)
         losses.append(loss.item())
-    return float(np.mean(losses))
+        right += int((logits.argmax(1) == target.argmax(1)).sum())
+    return float(np.mean(losses)), right / len(order)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, plan: Recipe, epoch: float) -> None:
@@ -207,35 +159,3 @@ def validate(network: nn.Module, crops: dataset.Crops, truth: NDArray[np.int64],
     table = np.stack(answers)  # [tracks, K]
     likelihood = table[np.arange(len(truth)), truth]
     return float((table.argmax(1) == truth).mean()), float(-np.log(np.maximum(likelihood, 1e-12)).mean())
-
-
-def _identity(plan: Recipe) -> dict[str, str]:
-    return {"recipe": json.dumps(dataclasses.asdict(plan))}
-
-
-def _resume(run: Run, plan: Recipe, path: Path) -> None:
-    if not path.exists():
-        return
-    state = _read(path)
-    if state.get("recipe") != _identity(plan)["recipe"]:
-        raise BadInputError(f"{path} is a checkpoint of another recipe; choose another --out, or remove it")
-    run.restore(state)
-    print(f"going on after epoch {run.epoch}")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A checkpoint, on the CPU; loading it into a network or an optimiser moves it to where they are."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # the unpickler raises whatever it stumbles over
-        raise BadInputError(f"the checkpoint {path} is damaged; remove it, and fit begins again") from error
-    return state
-
-
-def _save(state: dict[str, Any], path: Path) -> None:
-    """Write whole or not at all: a kill or a full disk leaves the file of the epoch before."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.rename(path)

@@ -12,10 +12,11 @@ from genred.errors import ConfigError
 from genred.features import GainRule, MfccSpec
 
 from .dataset import ARCHIVED, Augmentation
-from .networks import CRNN, NETWORKS
+from .gtzan import SPLITS
+from .networks import NETWORKS, Convolutions
 
 R = TypeVar("R")
-SMALLEST = CRNN.POOL ** len(CRNN.FILTERS)  # frames and coefficients that the pooling leaves one step of
+SMALLEST = Convolutions.SHRINKING  # frames and coefficients that the pooling leaves one step of
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -28,7 +29,9 @@ class Recipe:
     network : str
         Name in `networks.NETWORKS`.
     seed : int
-        Fixes the split, the initialisation and every draw.
+        Fixes the random split, the initialisation and every draw.
+    split : str
+        ``random``, as the paper's, or ``filtered``, the published lists without GTZAN's faults.
     window : int
         Frames of a crop.
     learning_rate, weight_decay : float
@@ -39,6 +42,9 @@ class Recipe:
         Decay per step of the averaged weights that are judged and exported; 0 takes the weights as they are.
     mixed_precision : bool
         bfloat16 in the convolutions.
+    record_test : bool
+        Note the accuracy on the test tracks after every epoch, for the figure. It is read by nothing, and is a look
+        at the test tracks all the same.
 
     Raises
     ------
@@ -48,6 +54,7 @@ class Recipe:
 
     network: str = "crnn"
     seed: int = 0
+    split: str = "random"
     window: int = 1000
     epochs: int = 70
     batch: int = 32
@@ -59,6 +66,7 @@ class Recipe:
     mixup: float = 0.0
     average: float = 0.0
     mixed_precision: bool = False
+    record_test: bool = False
     spec: MfccSpec = MfccSpec()
     gain: GainRule = GainRule()
     augment: Augmentation = Augmentation()
@@ -69,6 +77,7 @@ class Recipe:
         not_negative = "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.mask_frames"
         rules = [
             ("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
+            ("split", self.split in SPLITS, f"one of {', '.join(SPLITS)}"),
             ("window", self.window >= SMALLEST, f"at least {SMALLEST}"),
             ("spec.n_mfcc", self.spec.n_mfcc >= SMALLEST, f"at least {SMALLEST}"),
             ("spec", self.spec == archived, "what the log-mels were made with; only n_mfcc can be chosen"),

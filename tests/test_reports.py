@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from msgspec import UNSET
+
+from conftest import identities_hold
+from genred import reports
+from genred.classifier import Classifier, Result, Verdict
+from genred.clock import UtcClock
+from genred.epoch import Epoch
+from genred.messages import Process, decode, encode
+from genred.station import Due
+from rig import GEOMETRY, HOP, SPAN, SPEC, FakeSource, Rig, new_epoch
+from test_worker import ROCK
+
+PROCESS = Process(uptime_s=1.0, cpu_percent=2.0, memory_mb=30.0, subscriptions=0)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    rig = Rig()
+    rig.connect()
+    return rig
+
+
+def due(rig: Rig) -> Due:
+    rig.deliver(0.5)
+    return rig.listen()[-1]
+
+
+def test_hello(small_model: object, rig: Rig) -> None:
+    """It says what the daemon is: its version, its model with digest and provider, its labels, times and stations."""
+    judge = Classifier(small_model, "cpu")  # type: ignore[arg-type]
+    hello = reports.hello("1.2.3", judge, 40, [rig.station])
+    assert hello.daemon == "1.2.3"
+    assert (hello.model.name, hello.model.sha256, hello.model.provider) == ("small", judge.digest, "cpu")
+    assert hello.model.claim is UNSET
+    assert hello.labels == judge.card.labels
+    assert (hello.sample_rate, hello.hop_frames, hello.window_frames) == (22050, 40, 80)
+    assert hello.hop_s == pytest.approx(40 * 512 / 22050)
+    assert hello.window_s == pytest.approx((79 * 512 + 2048) / 22050)
+    assert [(station.name, station.uri) for station in hello.stations] == [("s", "fake:")]
+
+
+def test_hello_with_a_claim(small_model: object) -> None:
+    """The accuracy that the model's card claims is passed on, with its interval."""
+    judge = Classifier(small_model, "cpu")  # type: ignore[arg-type]
+    judge.claim = lambda: Result("test", "audio", 200, 141, 0.705, 0.64, 0.76)  # type: ignore[method-assign]
+    claim = reports.hello("1", judge, 40, []).model.claim
+    assert claim is not UNSET
+    assert (claim.split, claim.input, claim.tracks) == ("test", "audio", 200)
+    assert (claim.low, claim.accuracy, claim.high) == (0.64, 0.705, 0.76)
+
+
+def test_an_estimate(rig: Rig) -> None:
+    """A label has its confidence, the probabilities of all, and where and how it was heard."""
+    one = due(rig)
+    estimate = reports.estimate(one, ROCK)
+    assert (estimate.station, estimate.epoch, estimate.clock) == ("s", 0, "device")
+    assert (estimate.label, estimate.confidence, estimate.probabilities) == ("rock", 0.9, {"rock": 0.9, "pop": 0.1})
+    assert estimate.reason is estimate.progress is estimate.narrow_band is UNSET
+    assert (estimate.first_sample, estimate.last_sample) == (one.window.first_sample, one.window.last_sample)
+    assert estimate.window_s == pytest.approx(SPAN / 2000)
+    assert estimate.level_dbfs == one.window.level_dbfs == pytest.approx(-20, abs=2)
+    assert estimate.gain_db == one.window.gain_db
+    assert estimate.skipped == 2
+
+
+@pytest.mark.parametrize("clock", ["device", "arrival", "none"])
+def test_what_the_times_rest_on(clock: str) -> None:
+    """Every estimate says what its times rest on."""
+    rig = Rig(FakeSource(clock))  # type: ignore[arg-type]
+    rig.connect()
+    assert reports.estimate(due(rig), ROCK).clock == clock
+
+
+def test_silence(rig: Rig) -> None:
+    """An answer that is none has its reason, and on the wire no label, no confidence and no null."""
+    estimate = reports.estimate(due(rig), Verdict(reason="silence"))
+    text = encode(estimate).decode()
+    assert estimate.reason == "silence"
+    assert "label" not in text
+    assert "confidence" not in text
+    assert "null" not in text
+
+
+def test_silence_is_a_number(rig: Rig) -> None:
+    """Digital silence is -120 dBFS, never null."""
+    rig.hand_over(np.zeros((1000, 1), np.float32))
+    estimate = reports.estimate(rig.listen()[-1], Verdict(reason="silence"))
+    assert estimate.level_dbfs == -120.0
+    assert decode(encode(estimate)) == estimate
+
+
+def test_losses_are_told(rig: Rig) -> None:
+    """What of a window was lost is in its estimate, in milliseconds."""
+    rig.deliver(SPAN / 2000)
+    rig.listen()
+    assert rig.station.stretch is not None
+    rig.station.stretch.epoch.lose(200)
+    rig.deliver(0.12)
+    (after,) = rig.listen()
+    assert reports.estimate(after, ROCK).lost_ms == pytest.approx(100.0)
+
+
+def test_narrow_band() -> None:
+    """A source whose rate cannot carry the model's band says so in every estimate."""
+    rig = Rig()
+    rig.connect(rate_hz=1000)
+    rig.deliver(2.0)
+    (one,) = rig.listen()
+    assert reports.estimate(one, ROCK).narrow_band is True
+    assert rig.station.stretch is not None
+    assert reports.unripe(rig.station, rig.station.stretch).narrow_band is True
+
+
+@pytest.mark.parametrize(("state", "reason"), [("running", "warming-up"), ("ended", "too-short")])
+def test_no_window_yet(rig: Rig, state: str, reason: str) -> None:
+    """Before the first window an estimate says how far it is; if the source has ended, that there will be none."""
+    rig.deliver(0.2)
+    rig.listen()
+    rig.station.state = state  # type: ignore[assignment]
+    assert rig.station.stretch is not None
+    estimate = reports.unripe(rig.station, rig.station.stretch)
+    frames = rig.station.stretch.epoch.frames
+    assert estimate.reason == reason
+    assert estimate.progress == frames / GEOMETRY.window_frames == 0.55
+    assert (estimate.first_sample, estimate.last_sample) == (0, SPEC.samples(frames) - 1)
+    assert estimate.window_s == SPEC.seconds(frames)
+    assert estimate.label is UNSET
+
+
+def test_no_frame_yet(rig: Rig) -> None:
+    """Not even with no frame at all is anything negative."""
+    rig.deliver(0.02)
+    rig.listen()
+    assert rig.station.stretch is not None
+    estimate = reports.unripe(rig.station, rig.station.stretch)
+    assert (estimate.progress, estimate.last_sample, estimate.window_s) == (0.0, 0, 0.0)
+    assert estimate.level_dbfs < 0
+
+
+def test_status(rig: Rig) -> None:
+    """Health of a station: state and since when, rate, fill, levels, books that balance, and its newest estimate."""
+    utc = UtcClock()
+    estimate = reports.estimate(due(rig), ROCK)
+    rig.deliver(1.0, dbfs=-30)
+    status = reports.status(rig.station, estimate, PROCESS, utc)
+    assert (status.station, status.state, status.text) == ("s", "running", UNSET)
+    assert status.since == utc.text(rig.station.since_s)
+    assert (status.epoch, status.rate_hz) == (0, 2000)
+    assert status.ring_fill == pytest.approx(0.1)
+    assert status.level_dbfs == pytest.approx(-20, abs=2)
+    assert status.level_dbfs < status.peak_dbfs < 0
+    assert identities_hold(status)
+    assert status.total.waiting >= 2000
+    assert status.last is not UNSET
+    assert (status.last.label, status.last.confidence, status.last.last_sample) == ("rock", 0.9, estimate.last_sample)
+    assert status.process == PROCESS
+    assert reports.status(rig.station, estimate, PROCESS, utc).peak_dbfs == -120.0  # nothing new was heard
+
+
+def test_status_of_a_station_that_never_was() -> None:
+    """A station that nobody has heard of yet has a status too."""
+    status = reports.status(Rig().station, None, PROCESS, UtcClock())
+    assert (status.state, status.epoch, status.rate_hz, status.last) == ("connecting", 0, UNSET, UNSET)
+    assert (status.level_dbfs, status.peak_dbfs, status.ring_fill) == (-120.0, -120.0, 0.0)
+    assert "null" not in encode(status).decode()
+
+
+def test_status_of_a_lost_station(rig: Rig) -> None:
+    """While it is lost, a station says why, and its last epoch is still in the books."""
+    rig.play(1.0)
+    rig.end("lost", "the cable is out")
+    rig.listen()
+    rig.listen()
+    status = reports.status(rig.station, None, PROCESS, UtcClock())
+    assert (status.state, status.text) == ("lost", "the cable is out")
+    assert status.this_epoch == status.total
+    assert status.total.captured == 2000
+    assert identities_hold(status)
+
+
+def test_epochs_are_those_of_the_rig() -> None:
+    """The rig's windows are a hop apart: what the numbers above rest on."""
+    one = new_epoch(2000, None)
+    assert isinstance(one, Epoch)
+    assert len(one.feed(np.zeros(SPAN + HOP, np.float32))) == 2

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from genred.classifier import CARD_KEY, ModelCard
+from genred.card import CARD_KEY, ModelCard
 from genred.features import GainRule, MfccSpec, Samples
 from genred.messages import Message
 from genred.subscriber import Subscriber
@@ -206,9 +206,7 @@ def subscribed(endpoint: str, *types: str, station: str = "") -> Iterator[Subscr
         yield subscriber
 
 
-def collect(
-    subscriber: Subscriber, until: Callable[[list[Message]], bool], timeout_s: float = 60
-) -> list[Message]:
+def collect(subscriber: Subscriber, until: Callable[[list[Message]], bool], timeout_s: float = 60) -> list[Message]:
     """Messages up to the one with which `until` comes true; fails if that takes too long."""
     messages: list[Message] = []
     deadline = time.monotonic() + timeout_s

@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from conftest import ROOT
-from genred.classifier import Classifier, Result
+from genred.card import Result
+from genred.classifier import Classifier
 from genred.clock import UtcClock
 from genred.doctor import line, tell
 from genred.doctor.finding import REPORT, Finding, guarded

@@ -8,7 +8,8 @@ import pytest
 
 import tiny_gtzan
 from conftest import make_model, music, write_wav
-from genred.classifier import Classifier, Result
+from genred.card import Result
+from genred.classifier import Classifier
 from genred.classify import listen_to
 from genred.errors import BadInputError
 from genred.features import Mfcc

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 import tiny_gtzan
-from genred.classifier import CARD_KEY, Classifier, ModelCard, Result
+from genred.card import CARD_KEY, ModelCard, Result
+from genred.classifier import Classifier
 from genred.errors import BadInputError, GenredError
 from genretrain import card, checkpoint, gtzan, recipe
 from genretrain.cli import main

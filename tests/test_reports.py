@@ -6,7 +6,8 @@ from msgspec import UNSET
 
 from conftest import identities_hold
 from genred import reports
-from genred.classifier import Classifier, Result, Verdict
+from genred.card import Result
+from genred.classifier import Classifier, Verdict
 from genred.clock import UtcClock
 from genred.epoch import Epoch
 from genred.messages import Process, decode, encode

@@ -472,6 +472,8 @@ def test_duration(wav: Path, tmp_path: Path) -> None:
     """A file says how long it is, or nothing."""
     assert duration_s(wav) == pytest.approx(10.0)
     assert duration_s(tmp_path / "nothing.wav") is None
+    assert duration_s(_pipe(tmp_path / "pipe.wav")) is None
+    assert duration_s(tmp_path / ("a" * 300)) is None
 
 
 def test_a_file_as_a_station(wav: Path) -> None:

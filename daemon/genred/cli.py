@@ -53,7 +53,8 @@ def main() -> None:
     \b
     genred run mic:                      the default microphone
     genred classify song.mp3             a file
-    genred listen                        what a running daemon says
+    genred watch                         what a running daemon hears
+    genred listen                        what it says, as JSON lines
     """
     _fill_standard_streams()
 

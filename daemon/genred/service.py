@@ -20,7 +20,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import __version__, reports, systemd
-from .classifier import Classifier, find_model
+from .card import find_model
+from .classifier import Classifier
 from .clock import UtcClock
 from .config import Config
 from .epoch import Epoch, Geometry

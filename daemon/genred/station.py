@@ -224,9 +224,10 @@ class Station:
         if self._absent:
             gone_s = stamp.monotonic_s - self._last_block_s - stamp.position / self._present.intake.rate_hz
             samples = round(max(gone_s, 0.0) * self._present.intake.rate_hz)
-            self._present.lost += samples
-            self._tell_gap("loss", samples, "while the device was gone")
             self._absent = False
+            if samples:
+                self._present.lost += samples
+                self._tell_gap("loss", samples, "while the device was gone")
 
     def _overrun(self, samples: int, stamp: Stamp, at: int) -> list[Due]:
         self._present.overwritten += samples

@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .classifier import Classifier, Provider, Verdict, find_model
+from .card import find_model
+from .classifier import Classifier, Provider, Verdict
 from .classify import Answer, Timeline, listen_to
 from .errors import ConfigError, GenredError, SourceError
 from .messages import plain
@@ -56,25 +57,32 @@ def classify_files(
 def _paths(patterns: tuple[str, ...]) -> Iterator[Path]:
     """Files as they are named; folders and patterns as the audio files they hold, in order."""
     for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
-        elif not path.exists() and any(sign in pattern for sign in "*?["):
-            anchor = Path(path.anchor)
-            inside = sorted(anchor.glob(str(path.relative_to(anchor)) if path.anchor else pattern))
-        else:
-            inside = [path]
+        try:
+            inside = _inside(Path(pattern), pattern)
+        except (OSError, ValueError) as error:  # a name that no file can have, a pattern that is none
+            raise SourceError(f"cannot look for {plain(pattern)}: {error.args[-1]}") from error
         if not inside:
             raise SourceError(f"no audio files in {plain(pattern)}")
         yield from inside
+
+
+def _inside(path: Path, pattern: str) -> list[Path]:
+    if path.is_dir():
+        return [found for found in sorted(path.rglob("*")) if found.suffix.lower() in AUDIO_SUFFIXES]
+    if path.exists() or not any(sign in pattern for sign in "*?["):
+        return [path]
+    anchor = Path(path.anchor)
+    found = anchor.glob(str(path.relative_to(anchor)) if path.anchor else pattern)
+    return sorted(path for path in found if not path.is_dir())
 
 
 def _judge(path: Path, classifier: Classifier, hop: int) -> Timeline:
     """Judge one file, with a progress line where someone is looking."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(plain(path.name), total=duration_s(path))
+    seen = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
+        task = progress.add_task(plain(path.name), total=duration_s(path) if seen else None)
         return listen_to(path, classifier, hop, lambda heard_s: progress.update(task, completed=heard_s))
 
 

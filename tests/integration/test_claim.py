@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from conftest import genred
-from genred.classifier import Classifier, find_model
+from genred.card import find_model
+from genred.classifier import Classifier
 from genretrain import dataset
 from genretrain import gtzan as tracks_of
 from genretrain.evaluate import wilson

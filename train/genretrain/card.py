@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from genred.classifier import CARD_KEY, ModelCard, Result
+from genred.card import CARD_KEY, ModelCard, Result
 
 _HEAD = """\
 # {name}

@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from genred.classifier import Classifier, ModelCard, Result, Verdict
+from genred.card import ModelCard, Result
+from genred.classifier import Classifier, Verdict
 from genred.classify import HOP_FRAMES, listen_to
 from genred.errors import BadInputError, SourceError
 

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 import genred
-from genred.classifier import Classifier, ModelCard
+from genred.card import ModelCard
+from genred.classifier import Classifier
 from genred.errors import BadInputError, GenredError
 from genred.features import Frames, Mfcc
 

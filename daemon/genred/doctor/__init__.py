@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from .. import __version__
-from ..classifier import Classifier, find_model
+from ..card import find_model
+from ..classifier import Classifier
 from .finding import Check, Finding, guarded
 from .machine import check_endpoint, check_python, check_terminal, check_versions
 from .model import check_cpu, check_cuda, check_model

@@ -38,11 +38,11 @@ def check(path: Path) -> None:
     SourceError
         If it is missing, unreadable, empty, or has no audio that can be decoded.
     """
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder, not an audio file")
-    if path.exists() and not path.is_file():  # opening a pipe waits for a writer, and looking into it takes from it
-        raise SourceError(f"{path} is a pipe or a device, not a file; give genred raw PCM on stdin (-) instead")
     try:
+        if path.is_dir():
+            raise SourceError(f"{path} is a folder, not an audio file")
+        if path.exists() and not path.is_file():  # opening a pipe waits for a writer, and looking takes from it
+            raise SourceError(f"{path} is a pipe or a device, not a file; give genred raw PCM on stdin (-) instead")
         with path.open("rb") as file:
             if not file.read(1):
                 raise SourceError(f"{path} is empty")
@@ -57,6 +57,8 @@ def check(path: Path) -> None:
 def duration_s(path: Path) -> float | None:
     """Length of `path` as it says itself, if it does; seconds."""
     try:
+        if not path.is_file():  # check says what it is
+            return None
         with av.open(_url(path), metadata_errors="replace") as container:
             return container.duration / av.time_base if container.duration else None
     except (av.FFmpegError, OSError, ValueError):

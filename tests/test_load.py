@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from genred.load import Load, memory_bytes
+
+
+def test_memory() -> None:
+    """Resident memory is that of this process: it grows by what is written to."""
+    before = memory_bytes()
+    ballast = bytearray(os.urandom(1 << 20)) * 50
+    assert memory_bytes() - before == pytest.approx(len(ballast), rel=0.2)
+
+
+def test_cpu_is_of_the_time_since_last_asked() -> None:
+    """A busy stretch shows as about all of a core that this process had, an idle one as nearly nothing."""
+    load = Load()
+    started_s, busy_s = time.monotonic(), time.process_time()
+    while time.process_time() - busy_s < 0.2:
+        pass
+    share = 100 * 0.2 / (time.monotonic() - started_s)
+    assert load.take(0).cpu_percent == pytest.approx(share, rel=0.2)
+    time.sleep(0.2)
+    assert load.take(0).cpu_percent < 20
+
+
+def test_uptime_and_subscriptions() -> None:
+    """Uptime counts from the start, not from the last time; subscriptions are passed on."""
+    load = Load()
+    first, second = load.take(3), load.take(4)
+    assert 0 <= first.uptime_s <= second.uptime_s < 1
+    assert (first.subscriptions, second.subscriptions) == (3, 4)
+    assert first.memory_mb > 10

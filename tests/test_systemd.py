@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genred import systemd
+from genred.service import HEALTHY_S, Pulse
+
+
+class Manager:
+    """The service manager's end of NOTIFY_SOCKET."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._socket.setblocking(False)
+
+    def told(self) -> list[list[str]]:
+        """All messages since last asked, as lines."""
+        messages = []
+        while True:
+            try:
+                messages.append(self._socket.recv(4096).decode().split("\n"))
+            except BlockingIOError:
+                return messages
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    address = str(tmp_path / "notify")
+    monkeypatch.setenv(systemd.ADDRESS, address)
+    manager = Manager(address)
+    yield manager
+    manager.close()
+
+
+@dataclass
+class Loop:
+    """A worker or a publisher, as Pulse sees it."""
+
+    round_s: float
+    snapshot: Any = None
+
+
+@dataclass
+class Named:
+    """What Pulse reads of a snapshot."""
+
+    state: str
+
+    @property
+    def status(self) -> Named:
+        return self
+
+
+@dataclass
+class Seen:
+    stations: tuple[Named, ...]
+
+
+def snapshot(*states: str) -> Seen:
+    return Seen(tuple(map(Named, states)))
+
+
+def loops(*states: str) -> tuple[Loop, Loop]:
+    """A worker with these stations and a publisher that both have just finished a round."""
+    now_s = time.monotonic()
+    return Loop(now_s, snapshot(*states)), Loop(now_s)
+
+
+def pulse(worker: Loop, publisher: Loop) -> Pulse:
+    return Pulse(worker, publisher)  # type: ignore[arg-type]
+
+
+def test_notify(manager: Manager) -> None:
+    """Assignments are lines of one datagram."""
+    systemd.notify("READY=1", "STATUS=listening to Füße")
+    assert manager.told() == [["READY=1", "STATUS=listening to Füße"]]
+
+
+def test_notify_abstract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that begins with @ is in the abstract namespace."""
+    manager = Manager("\0genred-test-notify")
+    monkeypatch.setenv(systemd.ADDRESS, "@genred-test-notify")
+    systemd.notify("STOPPING=1")
+    assert manager.told() == [["STOPPING=1"]]
+    manager.close()
+
+
+def test_without_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Started by hand, or after the manager has gone, nothing is told and nothing fails."""
+    monkeypatch.delenv(systemd.ADDRESS, raising=False)
+    systemd.notify("READY=1")
+    monkeypatch.setenv(systemd.ADDRESS, str(tmp_path / "gone"))
+    systemd.notify("READY=1")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30000000", 30.0), ("1500000", 1.5), ("", None), ("soon", None)])
+def test_watchdog_time(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float | None) -> None:
+    """WATCHDOG_USEC is in microseconds; without it there is no watchdog."""
+    monkeypatch.setenv(systemd.WATCHDOG, text)
+    assert systemd.watchdog_s() == seconds
+
+
+def test_ready_once(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service is ready when the worker has made its first round, and says so once."""
+    monkeypatch.setenv(systemd.WATCHDOG, "30000")
+    worker, publisher = loops()
+    beat = pulse(worker, publisher).beat
+    beat()
+    assert manager.told() == []
+    worker.snapshot = snapshot("running", "lost")
+    deadline = time.monotonic() + 10
+    told: list[list[str]] = []
+    while len(told) < 3:
+        assert time.monotonic() < deadline
+        worker.round_s = publisher.round_s = time.monotonic()
+        beat()
+        told += manager.told()
+    assert told[0] == ["READY=1", "WATCHDOG=1", "STATUS=1/2 stations"]
+    assert told[1] == told[2] == ["WATCHDOG=1", "STATUS=1/2 stations"]
+
+
+def test_fed_three_times_in_its_time(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog is fed thrice as often as it must be, and not at every tick."""
+    monkeypatch.setenv(systemd.WATCHDOG, "600000")
+    one, told = pulse(*loops("running")), 0
+    deadline = time.monotonic() + 0.6
+    while time.monotonic() < deadline:
+        one.beat()
+        time.sleep(0.01)
+        told += len(manager.told())
+    assert 2 <= told <= 3
+
+
+@pytest.mark.parametrize("states", [("lost",), ("stalled", "lost"), ("connecting",), ("silent",), ("ended",)])
+def test_a_lost_source_is_health(manager: Manager, states: tuple[str, ...]) -> None:
+    """A station that is lost, silent or stalled is no reason to restart the daemon."""
+    pulse(*loops(*states)).beat()
+    (message,) = manager.told()
+    assert "WATCHDOG=1" in message
+
+
+@pytest.mark.parametrize("hanging", ["worker", "publisher"])
+def test_a_hang_is_not_fed(manager: Manager, hanging: str, caplog: pytest.LogCaptureFixture) -> None:
+    """When the worker or the publisher hangs, the watchdog goes hungry, and a line says why."""
+    worker, publisher = loops("running")
+    hung = worker if hanging == "worker" else publisher
+    hung.round_s -= HEALTHY_S + 0.1
+    pulse(worker, publisher).beat()
+    assert manager.told() == []
+    assert "hangs" in caplog.text
+
+
+def test_a_slow_round_is_fed(manager: Manager) -> None:
+    """A round that took some seconds is slow, not hung."""
+    worker, publisher = loops("running")
+    worker.round_s -= HEALTHY_S - 1
+    pulse(worker, publisher).beat()
+    assert len(manager.told()) == 1

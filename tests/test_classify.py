@@ -438,10 +438,9 @@ def test_json(classify_here: Callable[..., Run], tmp_path: Path, wav: Path) -> N
     assert "null" not in "".join(run.out)
 
 
-@pytest.mark.parametrize("name", ["song.wav", "$x^$ 日本.wav"])
-def test_plot(classify: Callable[..., Run], tmp_path: Path, name: str) -> None:
-    """--plot writes a picture, whatever the file is called, and nothing else."""
-    song = write_wav(tmp_path / name, music(4.0))
+def test_plot(classify: Callable[..., Run], tmp_path: Path) -> None:
+    """--plot writes a picture, whatever the file is called, and says nothing of letters that the font lacks."""
+    song = write_wav(tmp_path / "$x^$ 日本.wav", music(4.0))
     run = classify("--plot", tmp_path / "out.png", song)
     assert run.code == 0
     assert len(run.err) == 1

@@ -304,6 +304,18 @@ def test_gain_moves_in_steps_and_ends() -> None:
             assert 0 <= gain_db <= RULE.max_db
 
 
+def test_a_quiet_passage_moves_nothing() -> None:
+    """A step is decided from an interval and those before it: a second of near silence in a song is no microphone."""
+    loud, quiet = at_level(music(10.0)[: 10 * INTERVAL], -25), at_level(music(1.0)[:INTERVAL], -60)
+    assert set(gains_db(np.concatenate([loud, quiet, loud]))) == {0.0}
+
+
+def test_a_quiet_station_is_found_in_the_end() -> None:
+    """What came before is forgotten after the rule's history: then the gain is as if it had never been."""
+    loud, quiet = at_level(music(10.0)[: 10 * INTERVAL], -25), at_level(music(20.0)[: 20 * INTERVAL], -60)
+    assert gains_db(np.concatenate([loud, quiet]))[-1] == gains_db(quiet)[-1] > 30
+
+
 def test_gain_goes_back_when_it_gets_loud() -> None:
     """When someone turns the music up, within some seconds nothing is amplified beyond mastered music any more."""
     quiet, loud = at_level(music(12.0), -60), at_level(music(20.0), -15)

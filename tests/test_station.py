@@ -478,6 +478,7 @@ def test_a_life() -> None:
     assert rig.states() == ["running"]
 
 
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from(["play", "silence", "wait", "lost", "connect"]), max_size=12))
 def test_every_change_is_one_event(plan: list[str]) -> None:
     """Events of states follow each other: each begins where the one before ended, and none changes nothing."""

@@ -230,11 +230,11 @@ def test_threads_are_never_waited_for() -> None:
     supervisor = Supervisor("hall", source, threading.Event(), threading.Event(), AT_ONCE)
     supervisor.start()
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "source hall"]
-    assert thread.daemon
     supervisor.stop.set()
     release.set()
     thread.join(10)
     assert not thread.is_alive()
+    assert thread.daemon
 
 
 def test_the_worker_is_woken() -> None:

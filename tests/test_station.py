@@ -565,15 +565,16 @@ def test_a_slow_worker_sees_states() -> None:
     assert rig.states() == ["running"]
 
 
-def test_what_can_wait_is_not_stalled() -> None:
-    """A pipe whose writer pauses has not failed."""
-    rig = Rig(FakeSource("arrival", live=False))
+@pytest.mark.parametrize(("clock", "states"), [("arrival", ["running", "stalled"]), ("none", ["running"])])
+def test_a_pause_is_told_where_there_is_a_clock(clock: Clock, states: list[str]) -> None:
+    """A pipe whose writer pauses is stalled; a file, which has no time, is not."""
+    rig = Rig(FakeSource(clock, live=False))
     rig.connect()
     rig.play(1.0)
     for _ in range(10):
         rig.wait(1.0)
         rig.listen()
-    assert rig.states() == ["running"]
+    assert rig.states() == states
 
 
 def test_an_end() -> None:

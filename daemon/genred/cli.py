@@ -15,6 +15,7 @@ import msgspec
 from . import __version__
 from .config import DEFAULT_ENDPOINT, Config, StationConfig, load
 from .errors import GenredError
+from .messages import plain
 
 PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
 FAULT = 70  # EX_SOFTWARE of sysexits.h
@@ -29,7 +30,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except GenredError as error:
-            click.echo(f"genred: {error}", err=True)
+            click.echo(f"genred: {plain(str(error))}", err=True)
             context.exit(error.exit_code)
         except BrokenPipeError:  # the reader of our output has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -132,7 +133,7 @@ def _serve(settings: Config) -> None:
             logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
             service.run(settings, dashboard.show)
     except GenredError as error:
-        click.echo(f"genred: {error}", err=True)
+        click.echo(f"genred: {plain(str(error))}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED

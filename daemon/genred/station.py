@@ -324,7 +324,8 @@ class Station:
         """Find the state from what has been heard lately."""
         if self.stretch is None:
             return
-        if self.source.live and now_s - max(self._last_block_s, self._connected_s) > STALLED_S:
+        timed = self.source.live or self.source.clock != "none"
+        if timed and now_s - max(self._last_block_s, self._connected_s) > STALLED_S:
             if now_s - self._listened_s < STALLED_S:  # else this process slept, and what came meanwhile is not in yet
                 self._become("stalled", now_s, f"no audio for {STALLED_S:.0f} s")
         elif self.stretch.epoch.levels.silent:

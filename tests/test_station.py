@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genred.messages import Counters, Event
+from genred.sources import Clock
 from genred.station import FILLED_S, STALLED_S, Due
 from rig import BLOCK_S, DELAY_S, HOP, SPAN, FakeSource, Rig
 

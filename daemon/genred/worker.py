@@ -117,11 +117,18 @@ class Worker:
             return
         due.stretch.published += 1
         estimate = reports.estimate(due, verdict)
+        self._log_change(due.station.name, estimate)
         now_s = time.monotonic()
         age_ms = UNSET if due.heard_s is None else 1000 * (now_s - due.heard_s)
         latency_ms = 1000 * (now_s - due.handed_over_s)
         self._keep(due.station, msgspec.structs.replace(estimate, latency_ms=latency_ms, age_ms=age_ms), now_s)
         self._publisher.send(estimate, handed_over_s=due.handed_over_s, heard_s=due.heard_s)
+
+    def _log_change(self, name: str, estimate: Estimate) -> None:
+        """Log an answer that is another one than before."""
+        before = self._newest.get(name)
+        if before is None or (before.label, before.reason) != (estimate.label, estimate.reason):
+            log.info("%s: %s", name, estimate.reason if estimate.label is UNSET else estimate.label)
 
     def _tell_unripe(self, station: Station) -> None:
         """Each hop before the first window say how far it is; at the end, that it never came."""

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -106,6 +107,43 @@ def test_temperature(tmp_path: Path) -> None:
     raw = Classifier(make_model(tmp_path / "raw.onnx"), "cpu").probabilities(windows(3))
     calibrated = Classifier(hot, "cpu").probabilities(windows(3))
     np.testing.assert_allclose(calibrated, np.sqrt(raw) / np.sqrt(raw).sum(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_the_lowest_temperature(tmp_path: Path) -> None:
+    """However sharp a card makes the answers, they are probabilities: nothing underflows to 0 / 0."""
+    cold = with_card(make_model(tmp_path / "cold.onnx"), msgspec.structs.replace(CARD, temperature=0.05))
+    judge = Classifier(cold, "cpu")
+    judge._session = SimpleNamespace(run=lambda *_: [np.full((1, len(LABELS)), 1 / len(LABELS))])
+    np.testing.assert_allclose(judge.probabilities(windows(1)), 1 / len(LABELS))
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("no \x1b such\nindex"), np.zeros((2, 3))], ids=["raises", "shape"])
+def test_a_network_that_fails_has_not_answered(small_model: Path, answer: Any) -> None:
+    """Whatever ONNX Runtime raises, or an answer of another shape, is an error of that batch, in one line."""
+
+    def run(*_: object) -> list[Any]:
+        if isinstance(answer, Exception):
+            raise answer
+        return [answer]
+
+    judge = Classifier(small_model, "cpu")
+    judge._session = SimpleNamespace(run=run)
+    with pytest.raises(BatchError) as caught:
+        judge.probabilities(windows(2))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc")], ids=["Python", "C++"])
+def test_too_little_memory(small_model: Path, error: Exception) -> None:
+    """A machine without the memory for a model is told so, and the model is not blamed."""
+
+    def run(*_: object) -> None:
+        raise error
+
+    judge = Classifier(small_model, "cpu")
+    judge._session = SimpleNamespace(run=run)
+    with pytest.raises(ModelError, match="not enough memory"):
+        judge._check_shapes(small_model)
 
 
 def test_verdicts(small_model: Path) -> None:
@@ -282,6 +320,12 @@ def test_a_folder(tmp_path: Path) -> None:
     assert "Is a directory" in refusal(tmp_path)
 
 
+def test_names_that_no_file_has() -> None:
+    """Nor is a name that no file can have."""
+    assert "No file can have that name" in refusal(Path("\0"))
+    assert "too long" in refusal(Path(5000 * "a"))
+
+
 @pytest.mark.parametrize("keep", [0, 1, 50, 300, 800])
 def test_truncated(small_model: Path, tmp_path: Path, keep: int) -> None:
     """A file that was cut, anywhere, is refused."""
@@ -370,6 +414,12 @@ def test_two_inputs(tmp_path: Path) -> None:
         {"window_frames": 0},
         {"temperature": 0.0},
         {"temperature": -1.0},
+        {"temperature": 1e-3},
+        {"temperature": 1e6},
+        {"window_frames": 10**9},
+        {"spec": {"n_fft": 2**40}},
+        {"spec": {"n_mels": 10**9}},
+        {"spec": {"sample_rate": 10**9}},
         {"spec": {"n_mfcc": 0}},
         {"spec": {"n_fft": "2048"}},
         {"spec": {"hop_length": 4096}},

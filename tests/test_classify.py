@@ -458,10 +458,45 @@ def test_plots_that_cannot_be(classify_here: Callable[..., Run], tmp_path: Path,
 
 
 def test_a_plot_of_silence(classify_here: Callable[..., Run], tmp_path: Path) -> None:
-    """A file without a single genre has an empty plot."""
+    """Of a file without a single genre nothing is drawn, and one line says so."""
     run = classify_here("--plot", tmp_path / "out.png", write_wav(tmp_path / "x.wav", music(0.5)))
     assert run.code == 0
-    assert (tmp_path / "out.png").exists()
+    assert run.err[0] == f"genred: no plot, because no window of {tmp_path / 'x.wav'} has a genre"
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("plot", "says"), [("out.xyz", ".png"), ("out", ".png"), (".", "is a folder"), ("/dev/full", "device")]
+)
+def test_plots_that_have_no_format(classify_here: Callable[..., Run], wav: Path, plot: str, says: str) -> None:
+    """A plot whose name says no format that can be drawn, or that is no file, is refused at once."""
+    run = classify_here("--plot", plot, wav)
+    assert (run.code, run.out) == (2, [])
+    assert says in run.err[0]
+
+
+def test_nothing_among_files(classify_here: Callable[..., Run], tmp_path: Path, wav: Path) -> None:
+    """An empty folder, pattern or name among others is counted, the rest is judged; an empty name alone is refused."""
+    (tmp_path / "void").mkdir()
+    run = classify_here(wav, tmp_path / "void", tmp_path / "*.flac", "")
+    assert run.code == 1
+    assert run.out[-1].startswith(f"{wav}: ")
+    assert run.err[-1] == "genred: 3 of 4 files could not be judged"
+    run = classify_here("")
+    assert (run.code, run.err) == (2, ["genred: the name of a file is empty"])
+
+
+def test_json_is_unicode(classify_here: Callable[..., Run], tmp_path: Path) -> None:
+    """Bytes in a name that are no text are replaced in JSON: lone surrogates would be no valid string."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    run = classify_here("--json", write_wav(path, music(0.5)))
+    assert json.loads(run.out[0])["path"] == f"{tmp_path}/caf?.wav"
+
+
+def test_no_usable_answer_is_a_failure(tmp_path: Path, wav: Path) -> None:
+    """A file to which the model has no usable answer at all ends with 1."""
+    model = make_model(tmp_path / "m.onnx", softmax=False)
+    assert CliRunner().invoke(main, ["classify", "--model", str(model), str(wav)]).exit_code == 1
 
 
 def test_records_and_texts_say_the_same(judge: Classifier, wav: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from conftest import genred
 from genred.cli import main
+from genretrain import cli as genretrain
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))  # type: ignore[attr-defined]
@@ -34,3 +38,37 @@ def test_completion(shell: str) -> None:
     result = genred(env=os.environ | {"_GENRED_COMPLETE": f"{shell}_source"})
     assert "genred" in result.stdout
     assert result.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["devices"]], ids=" ".join)
+def test_a_full_disk(arguments: list[str]) -> None:
+    """Output that cannot be written is told in one sentence, with exit code 1."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "genred", *arguments]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.stderr == "genred: cannot write the output: No space left on device\n"
+    assert result.returncode == 1
+
+
+def test_letters_that_the_terminal_has_not() -> None:
+    """They are written as escapes instead of ending the program."""
+    result = genred("run", "--config", "\N{SNOWMAN}", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert "\\u2603" in result.stderr
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize("option", [["--hop", "0"], ["--hop", "100001"], ["--require", "0"]], ids=" ".join)
+def test_numbers_out_of_range(option: list[str]) -> None:
+    """They are refused by the name of the option."""
+    result = CliRunner().invoke(main, ["run", "demo:", *option])
+    assert f"Invalid value for '{option[0]}'" in result.output
+    assert result.exit_code == 2
+
+
+def test_training_without_its_libraries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command of genretrain that lacks a library names it, and how to install it."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(SystemExit) as caught:
+        genretrain.main(["fit", "recipe.toml"])
+    assert capsys.readouterr().err == "genretrain: this needs torch: pip install 'genred[train]'\n"
+    assert caught.value.code == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def test_mistakes_are_refused_where_they_are(tmp_path: Path, text: str, where: s
     assert str(path) in refused
 
 
-@pytest.mark.parametrize("text", ["hop = ", "[[station", "a = 1\na = 2", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["hop = ", "[[station", "a = 1\na = 2", "\x00", f"a = {5000 * '1'}", f"a = {50_000 * '['}"], ids=range(6)
+)
 def test_what_is_no_toml(tmp_path: Path, text: str) -> None:
     """A file that is not TOML is refused as such."""
     assert "is not TOML" in refusal(write(tmp_path, text))
@@ -127,6 +130,20 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file, or a folder, is named with the reason."""
     assert "No such file" in refusal(tmp_path / "nothing.toml")
     assert "Is a directory" in refusal(tmp_path)
+
+
+def test_names_that_are_no_files(tmp_path: Path) -> None:
+    """A FIFO would make the daemon wait for a writer, and some names no file can have."""
+    os.mkfifo(tmp_path / "fifo")
+    assert "Not a regular file" in refusal(tmp_path / "fifo")
+    assert "No file can have that name" in refusal(Path("\0"))
+    assert "too long" in refusal(Path(5000 * "a"))
+
+
+@pytest.mark.parametrize("bind", ["ipc://a\0b", "ipc://a\udcff"], ids=["NUL", "no UTF-8"])
+def test_characters_that_no_endpoint_has(bind: str) -> None:
+    """They are refused before ZeroMQ sees them, and are shown escaped."""
+    assert "has characters that no endpoint can have" in refusal(bind=bind)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +180,7 @@ tcp://127.0.0.1:²
 udp://127.0.0.1:5557
 http://127.0.0.1:5557
 ipc://
+ipc://*
 """
 
 

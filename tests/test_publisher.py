@@ -418,7 +418,14 @@ def test_port_in_use_is_a_configuration_error(context: Context, where: str) -> N
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["nonsense", "tcp://127.0.0.1", "tcp://192.0.2.1:5557", "ipc:///nowhere/genred", "ipc:///tmp/" + "x" * 200],
+    [
+        "nonsense",
+        "tcp://127.0.0.1",
+        "tcp://192.0.2.1:5557",
+        "ipc:///nowhere/genred",
+        "ipc:///tmp/" + "x" * 200,
+        "ipc:///tmp/" + "x" * 5000,
+    ],
 )
 def test_bad_endpoint_is_a_configuration_error(endpoint: str) -> None:
     """An endpoint that cannot be bound is named in one sentence."""
@@ -438,6 +445,17 @@ def test_file_in_the_way_is_not_deleted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There is a file of that name"), publishing(f"ipc://{song}"):
         pass
     assert song.read_bytes() == b"la la la"
+
+
+def test_a_listener_that_hangs_is_in_use(tmp_path: Path) -> None:
+    """A stopped daemon takes no connection, and its queue fills; the next daemon does not wait for it."""
+    path = str(tmp_path / "genred")
+    with socket.socket(socket.AF_UNIX) as stopped, socket.socket(socket.AF_UNIX) as waiting:
+        stopped.bind(path)
+        stopped.listen(0)
+        waiting.connect(path)
+        with pytest.raises(ConfigError, match="already in use"), publishing(f"ipc://{path}"):
+            pass
 
 
 def test_socket_of_a_dead_daemon_is_taken_over(context: Context, tmp_path: Path) -> None:

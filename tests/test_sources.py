@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -317,10 +319,11 @@ WAVE = np.array([0.0, 0.5, -0.5, 0.25, -1.0, 0.999], np.float64)
         ((WAVE * 2**15).astype("<i2"), 16, 1),
         ((WAVE * 2**31).astype("<i4"), 24, 1),
         ((WAVE * 2**31).astype("<i4"), 32, 1),
+        ((WAVE * 2.0**63).astype("<i8"), 64, 1),
         (WAVE.astype("<f4"), 32, FLOAT),
         (WAVE.astype("<f8"), 64, FLOAT),
     ],
-    ids=["u8", "s16", "s24", "s32", "f32", "f64"],
+    ids=["u8", "s16", "s24", "s32", "s64", "f32", "f64"],
 )
 def test_full_scale(tmp_path: Path, table: NDArray[np.generic], bits: int, tag: int) -> None:
     """Full scale of every sample format is 1, and zero is 0."""
@@ -439,9 +442,25 @@ HEADER = b"RIFF\xff\xff\xff\x7fWAVEfmt \x10\0\0\0\x01\0\x01\0\x22\x56\0\0\x44\xa
         (_written(HEADER[:20]), "{} is not audio that can be decoded"),
         (_written(b"# Not music\n" * 500), "{} is not audio that can be decoded"),
         (_written(bytes(10_000)), "{} is not audio that can be decoded"),
+        (_written(b"#EXTM3U\n#EXTINF:4,\nx.mp3\n"), "{} is a playlist"),
+        (_written(b"ffconcat version 1.0\nfile x.mp3\n"), "{} is a playlist"),
         (lambda path: video(path.with_suffix(".mp4")), "{} has no sound in it"),
     ],
-    ids=["missing", "beyond", "folder", "empty", "pipe", "device", "header", "half-header", "text", "zeros", "video"],
+    ids=[
+        "missing",
+        "beyond",
+        "folder",
+        "empty",
+        "pipe",
+        "device",
+        "header",
+        "half-header",
+        "text",
+        "zeros",
+        "hls",
+        "concat",
+        "video",
+    ],
 )
 def test_files_that_cannot_be_judged(tmp_path: Path, make: Callable[[Path], Path], says: str) -> None:
     """Each is refused when it is opened, in a sentence that names it and says what it is."""
@@ -466,6 +485,27 @@ def test_random_bytes(tmp_path: Path) -> None:
         path.write_bytes(np.random.default_rng(number).bytes(30_000))
         with contextlib.suppress(SourceError):
             check(path)
+
+
+def test_a_shortage_is_no_damage(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many open files is said as it is: the file is not called damaged."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(av, "open", fail)
+    with pytest.raises(SourceError, match=r"cannot read .*: Too many open files"):
+        check(wav)
+
+
+def test_a_search_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of many GB of zeros behind a first sound is heard so far, and counted as damaged."""
+    monkeypatch.setattr("genred.sources.file.PATIENCE_S", 0.5)
+    path = encode(tmp_path / "x.mp3", music(1.0, 48000), 48000, "libmp3lame")
+    os.truncate(path, 20 * 2**30)
+    errors: list[None] = []
+    assert sum(len(piece.block) for piece in decode(path, lambda: errors.append(None))) > 40_000
+    assert errors
 
 
 def test_duration(wav: Path, tmp_path: Path) -> None:
@@ -658,6 +698,29 @@ def test_a_live_pipe(pipe: int) -> None:
     """live=1 is for writers that cannot wait, such as a radio: a late worker skips windows."""
     assert open_source("-?live=1").source.live
     os.close(pipe)
+
+
+def test_a_pipe_that_does_not_wait(pipe: int) -> None:
+    """A stdin that the writer made non-blocking is waited for."""
+    os.set_blocking(sys.stdin.fileno(), False)
+    output, source = Collector(), open_source("-?rate=8000&channels=1").source
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(source.run, output)
+        time.sleep(0.05)
+        write_all(pipe, bytes(2000))
+        running.result(20)
+    assert len(output.samples()) == 1000
+
+
+def test_stdin_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stdin open for writing only, and a terminal, are refused with what to connect."""
+    with Path("/dev/null").open("w") as sink:
+        monkeypatch.setattr(sys, "stdin", sink)
+        assert "writing only" in refusal("-")
+    main_end, terminal = os.openpty()
+    with os.fdopen(main_end), os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert "is a terminal; pipe raw PCM into it" in refusal("-")
 
 
 def test_stdin_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ A model is one self-contained ONNX file. Everything that the daemon must know of
 
 from __future__ import annotations
 
-import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -82,10 +81,15 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("its labels must be different, and at least one")
         if not all(label and label.isprintable() for label in self.labels):
             raise ValueError("its labels must be words that can be printed")
-        if self.window_frames < 1:
-            raise ValueError(f"window_frames is {self.window_frames}, but must be positive")
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature is {self.temperature}, but must be positive")
+        for name, value, least, most in (
+            ("window_frames", self.window_frames, 1, 100_000),
+            ("temperature", self.temperature, 0.05, 100.0),
+            ("sample_rate", self.spec.sample_rate, 1, 768_000),
+            ("n_fft", self.spec.n_fft, 1, 65_536),
+            ("n_mels", self.spec.n_mels, 1, 1024),
+        ):
+            if not least <= value <= most:
+                raise ValueError(f"{name} is {value}, but must be from {least} to {most}")
 
 
 def find_model() -> Path:

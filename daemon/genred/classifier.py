@@ -29,6 +29,7 @@ from .messages import Reason, plain
 Provider = Literal["auto", "cuda", "cpu"]
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 _EXTERNAL_DATA = b"\x0a\x08location\x12"  # key "location" of TensorProto.external_data, as protobuf writes it
+_OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "out of memory")  # as ONNX Runtime and CUDA say it
 _MAX_BATCH = 32  # windows: bounds memory, and how long others wait
 
 
@@ -84,16 +85,28 @@ class Classifier:
         Raises
         ------
         BatchError
-            If what the network answers is not a set of probabilities.
+            If the network fails, or what it answers is not a set of probabilities.
         """
-        raw = np.asarray(self._session.run(None, {self._input: windows})[0], np.float64)
+        raw = self._ask(windows)
         if not np.isfinite(raw).all():
             raise BatchError(f"the model's answer to {len(windows)} windows is not finite")
         if (raw < 0).any() or (np.abs(raw.sum(axis=1) - 1.0) > 1e-3).any():
             raise BatchError(f"the model's answer to {len(windows)} windows does not sum to 1")
-        sharpened: Doubles = np.maximum(raw, 1e-12) ** (1.0 / self.card.temperature)
+        powers = np.log(np.maximum(raw, 1e-12)) / self.card.temperature
+        sharpened: Doubles = np.exp(powers - powers.max(axis=1, keepdims=True))
         normalised: Doubles = sharpened / sharpened.sum(axis=1, keepdims=True)
         return normalised
+
+    def _ask(self, windows: Frames) -> Doubles:
+        """Return what the network itself says of `windows`."""
+        try:
+            raw = np.asarray(self._session.run(None, {self._input: windows})[0], np.float64)
+        except Exception as error:  # ONNX Runtime has a kind for each of its own faults
+            why = plain(str(error).partition("\n")[0])
+            raise BatchError(f"the model failed on {len(windows)} windows: {type(error).__name__}: {why}") from error
+        if raw.shape != (len(windows), len(self.card.labels)):
+            raise BatchError(f"the model's answer to {len(windows)} windows has shape {list(raw.shape)}")
+        return raw
 
     def judge(self, windows: Sequence[Window]) -> list[Verdict | BatchError]:
         """Answer each window; silence is answered without asking the network."""
@@ -132,6 +145,8 @@ class Classifier:
             with _quiet_stderr():
                 answer = np.asarray(self._session.run(None, {self._input: windows})[0])
         except Exception as error:
+            if _lacks_memory(error):
+                raise ModelError(f"not enough memory to run the model {path}") from error
             raise ModelError(
                 f"{path} does not take batches of {card.window_frames} frames x {card.spec.n_mfcc} coefficients"
                 " as its card says; export it again"
@@ -148,9 +163,16 @@ def _read(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"cannot read the model {path}: No file can have that name") from error
     if _EXTERNAL_DATA in content:
         raise ModelError(f"the model {path} keeps weights in another file; export it as one self-contained file")
     return content
+
+
+def _lacks_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
 
 
 def _card(session: Any, path: Path) -> ModelCard:

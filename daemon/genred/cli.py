@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import os
 import sys
@@ -19,12 +21,23 @@ from .messages import plain
 
 PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
 FAULT = 70  # EX_SOFTWARE of sysexits.h
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 INTERRUPTED = 130  # as a shell says of SIGINT
 LOG_LEVELS = click.Choice(["debug", "info", "warning", "error"])
 
 
 class _Commands(click.Group):
     """Says what genred's own errors say, in one line, and exits as they ask."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.errno not in UNWRITABLE or error.filename is not None:
+                raise
+            click.echo(f"genred: cannot write the output: {error.strerror}", err=True)
+            _drop_output()
+            sys.exit(1)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -33,10 +46,15 @@ class _Commands(click.Group):
             click.echo(f"genred: {plain(str(error))}", err=True)
             context.exit(error.exit_code)
         except BrokenPipeError:  # the reader of our output has gone
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             context.exit(0)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to stdout go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Run(click.Command):
@@ -67,6 +85,9 @@ def _fill_standard_streams() -> None:
     os.close(number)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may have letters that the terminal has not
 
 
 @main.command(cls=_Run)
@@ -74,8 +95,13 @@ def _fill_standard_streams() -> None:
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
 @click.option("--model", help="ONNX file with a genred card.  [default: the one that comes with genred]")
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
-@click.option("--hop", type=int, help="Frames between two answers.  [default: 40, 0.93 s]")
-@click.option("--require", type=float, metavar="SECONDS", help="Exit with 3 when a station is absent for so long.")
+@click.option("--hop", type=click.IntRange(1, 100_000), help="Frames between two answers.  [default: 40, 0.93 s]")
+@click.option(
+    "--require",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Exit with 3 when a station is absent for so long.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="TOML with the same words; options here win.")
 @click.option("--log-level", type=LOG_LEVELS, help="[default: info]")
 @click.option("--no-dashboard", is_flag=True, help="Plain log lines, also on a terminal.")

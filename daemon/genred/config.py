@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -73,18 +75,35 @@ def load(path: Path | None, overrides: dict[str, Any]) -> Config:
     settings = _read(path) if path else {}
     try:
         return msgspec.convert(settings | overrides, Config)
-    except (msgspec.ValidationError, ValueError) as error:
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
         where = f"{path}: " if path else ""
         raise ConfigError(f"{where}{error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(_content(path).decode())
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long, and lists too deep, for Python
         raise ConfigError(f"the configuration {path} is not TOML: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    """Content of `path`; never waits for it, as one would for a named pipe.
+
+    Raises
+    ------
+    OSError
+        Also for a name that no file can have, and for what is no file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "No file can have that name") from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "Not a regular file")
+    return path.read_bytes()
 
 
 def check_endpoint(endpoint: str, *, insecure: bool) -> None:
@@ -94,8 +113,10 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
     ------
     ValueError
     """
+    if "\0" in endpoint or not _is_utf8(endpoint):
+        raise ValueError(f"bind {endpoint!r} has characters that no endpoint can have")
     scheme, _, address = endpoint.partition("://")
-    if scheme == "ipc" and address:
+    if scheme == "ipc" and address and address != "*":  # that is a path of libzmq's choice, which nobody would know
         folder = os.path.dirname(address) or "."  # noqa: PTH120 - an ipc address need not be a path
         if not address.startswith("@") and not os.access(folder, os.W_OK):
             raise ValueError(f"bind {endpoint!r}: {folder} is not a folder that can be written to")
@@ -108,3 +129,11 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
             f"bind {endpoint!r} would let anyone on the network read;"
             " bind to 127.0.0.1, or say --insecure if that is meant"
         )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

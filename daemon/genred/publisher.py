@@ -34,6 +34,7 @@ REPEAT_S = 0.25  # a topic's last value is repeated at most once in this time
 LINGER_MS = 500
 HIGH_WATER = 20_000  # messages kept for a slow subscriber before its next ones are dropped
 ROUND_S = 0.2
+PROBE_S = 0.5
 MOST_SUBSCRIPTION_BYTES = 256
 
 
@@ -143,11 +144,15 @@ class Publisher:
     def _check_path(self) -> None:
         """Refuse a path that is in use: libzmq would delete what is there, be it a song or a daemon's socket."""
         path = Path(self.endpoint.removeprefix("ipc://"))
-        if not self.endpoint.startswith("ipc://") or not path.exists():
-            return
+        try:
+            if not self.endpoint.startswith("ipc://") or not path.exists():
+                return
+        except OSError as error:  # the name is too long
+            raise ConfigError(self._cannot_bind(str(error.strerror))) from error
         if not path.is_socket():
             raise ConfigError(self._cannot_bind("There is a file of that name"))
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PROBE_S)  # its listener may be stopped, with a full queue
             if probe.connect_ex(str(path)) != errno.ECONNREFUSED:  # that is what a dead daemon leaves behind
                 raise ConfigError(self._cannot_bind("Address already in use"))
 

@@ -27,6 +27,7 @@ from .config import Config
 from .epoch import Epoch, Geometry
 from .errors import RequiredSourceError
 from .features import Mfcc
+from .messages import plain
 from .publisher import Publisher
 from .signals import asked_to_end
 from .snapshot import Snapshot
@@ -81,7 +82,7 @@ def run(config: Config, show: Show) -> None:
         for supervisor in supervisors:
             supervisor.start()
         worker.start()
-        log.info("listening to %s, publishing at %s", ", ".join(s.name for s in stations), config.bind)
+        log.info("listening to %s, publishing at %s", ", ".join(s.name for s in stations), plain(config.bind))
         _watch(config, worker, publisher, stop, show)
 
 

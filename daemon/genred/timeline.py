@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,26 @@ AUDIO_SUFFIXES = frozenset(
 def classify_files(
     patterns: tuple[str, ...], *, model: Path | None, provider: Provider, hop: int, as_json: bool, plot: Path | None
 ) -> int:
-    """Judge what `patterns` name; return the exit code: 2 if the only file is bad, 1 if one of several is."""
+    """Judge what `patterns` name; return the exit code: 2 if the only file is bad, 1 if one of several is.
+
+    A file to which the model has no usable answer is a failure too, of the model: 1, also alone.
+    """
     paths = list(_paths(patterns))
+    if len(paths) == 1 and isinstance(paths[0], SourceError):
+        raise paths[0]
     if plot is not None:
         _check_plot(plot, paths)
     classifier = Classifier(model or find_model(), provider)
-    failures, heard_s, started_s = 0, 0.0, time.perf_counter()
+    failures, bad, heard_s, started_s = 0, 0, 0.0, time.perf_counter()
     for path in paths:
         try:
             timeline = _judge(path, classifier, hop)
         except SourceError as error:
-            failures += 1
+            failures, bad = failures + 1, bad + 1
             click.echo(f"genred: {plain(str(error))}", err=True)
             continue
         heard_s += timeline.seconds
+        failures += bool(timeline.failed and not timeline.answers)
         click.echo(json.dumps(as_record(timeline)) if as_json else as_text(timeline))
         if plot is not None:
             draw(timeline, classifier.card.labels, plot)
@@ -51,18 +57,22 @@ def classify_files(
         click.echo(f"{speed} on {classifier.choice}", err=True)
     if failures and len(paths) > 1:
         click.echo(f"genred: {failures} of {len(paths)} files could not be judged", err=True)
-    return 0 if not failures else (2 if len(paths) == 1 else 1)
+    return 0 if not failures else (2 if bad and len(paths) == 1 else 1)
 
 
-def _paths(patterns: tuple[str, ...]) -> Iterator[Path]:
-    """Files as they are named; folders and patterns as the audio files they hold, in order."""
+def _paths(patterns: tuple[str, ...]) -> Iterator[Path | SourceError]:
+    """Files as they are named; folders and patterns as the audio files they hold, in order, or why there are none."""
     for pattern in patterns:
+        if not pattern:
+            yield SourceError("the name of a file is empty")
+            continue
         try:
             inside = _inside(Path(pattern), pattern)
         except (OSError, ValueError) as error:  # a name that no file can have, a pattern that is none
-            raise SourceError(f"cannot look for {plain(pattern)}: {error.args[-1]}") from error
+            yield SourceError(f"cannot look for {plain(pattern)}: {error.args[-1]}")
+            continue
         if not inside:
-            raise SourceError(f"no audio files in {plain(pattern)}")
+            yield SourceError(f"no audio files in {plain(pattern)}")
         yield from inside
 
 
@@ -76,8 +86,10 @@ def _inside(path: Path, pattern: str) -> list[Path]:
     return sorted(path for path in found if not path.is_dir())
 
 
-def _judge(path: Path, classifier: Classifier, hop: int) -> Timeline:
+def _judge(path: Path | SourceError, classifier: Classifier, hop: int) -> Timeline:
     """Judge one file, with a progress line where someone is looking."""
+    if isinstance(path, SourceError):
+        raise path
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     seen = console.is_terminal
@@ -95,7 +107,7 @@ def as_text(timeline: Timeline) -> str:
 def as_record(timeline: Timeline) -> dict[str, Any]:
     """Return the same for JSON; what does not apply is left out."""
     return {
-        "path": str(timeline.path),
+        "path": str(timeline.path).encode(errors="replace").decode(),
         "seconds": round(timeline.seconds, 3),
         "overall": _verdict_record(timeline.overall),
         "timeline": [_answer_record(answer) for answer in timeline.answers],
@@ -148,29 +160,36 @@ def _clock(seconds: float) -> str:
     return f"{int(minutes):02}:{rest:04.1f}"
 
 
-def _check_plot(plot: Path, paths: list[Path]) -> None:
+def _check_plot(plot: Path, paths: Sequence[Path | SourceError]) -> None:
     if len(paths) != 1:
         raise ConfigError(f"--plot draws one file, but {len(paths)} are named")
+    if plot.exists() and not plot.is_file():
+        raise ConfigError(f"--plot {plot} is a folder or a device, not a file")
     if not plot.parent.is_dir():
         raise ConfigError(f"--plot {plot}: there is no folder {plot.parent}")
     try:
-        import matplotlib  # noqa: F401
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError("--plot needs matplotlib: pip install 'genred[plot]'") from error
+    formats = sorted(Figure().canvas.get_supported_filetypes())
+    if plot.suffix[1:].lower() not in formats:
+        raise ConfigError(f"--plot {plot}: the name must end in one of .{', .'.join(formats)}")
 
 
 def draw(timeline: Timeline, labels: tuple[str, ...], plot: Path) -> None:
-    """Stack the probabilities of `timeline` over time into the picture `plot`."""
+    """Stack the probabilities of `timeline` over time into the picture `plot`, if there are any."""
     from matplotlib.figure import Figure
 
     judged = [answer for answer in timeline.answers if answer.verdict.probabilities]
+    if not judged:
+        click.echo(f"genred: no plot, because no window of {plain(str(timeline.path))} has a genre", err=True)
+        return
     times = [answer.end_s for answer in judged]
     shares = [[(answer.verdict.probabilities or {})[label] for answer in judged] for label in labels]
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
-    if judged:
-        axes.stackplot(times, shares, labels=labels, colors=[f"C{i}" for i in range(len(labels))])
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
+    axes.stackplot(times, shares, labels=labels, colors=[f"C{i}" for i in range(len(labels))])
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
     axes.set(xlabel="end of the window, s", ylabel="probability", ylim=(0, 1))
     axes.set_title(plain(timeline.path.name), parse_math=False)
     try:

@@ -53,7 +53,6 @@ def good(tmp_path: Path) -> Path:
         (["-?rate=1"], ["rate=1", "from 1000 to 768000"]),
         (["-?format=mp3"], ["format=mp3", "s16le, s32le, f32le, u8"]),
         (["a=-", "b=-"], ["stdin (-) can feed one station only"]),
-        (["demo:", "--hop", "0"], [">= 1", "$.hop"]),
         (["demo:", "--require", "nan"], ["$.require"]),
         (["demo:", "--bind", "tcp://127.0.0.1"], ["tcp://HOST:PORT"]),
         (["demo:", "--bind", "http://127.0.0.1:80"], ["tcp://HOST:PORT"]),

@@ -45,6 +45,15 @@ def test_signals_end_it_well(run: Open, number: int) -> None:
     assert "Traceback" not in one.text
 
 
+def test_ctrl_backslash_ends_it_at_once(run: Open) -> None:
+    r"""Ctrl-\ ends it without waiting, with the code that a shell gives that signal; the terminal is as it was."""
+    one = run("demo:")
+    one.sees("● running")
+    one.type("\x1c")
+    assert one.wait() == 131
+    assert one.restored
+
+
 def test_a_closed_window_ends_it(run: Open) -> None:
     """When the terminal goes away the daemon ends in order."""
     one = run("demo:")

@@ -18,6 +18,12 @@ def main(argv: list[str] | None = None) -> None:
     except GenredError as error:
         print(f"genretrain: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "genred", "genretrain"):
+            raise
+        print(f"genretrain: this needs {library}: pip install 'genred[train]'", file=sys.stderr)
+        sys.exit(2)
     except OSError as error:
         print(f"genretrain: {error}", file=sys.stderr)
         sys.exit(2)

@@ -22,6 +22,7 @@ ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"  # alternate screen, no cursor, no wrappi
 LEAVE = "\x18\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?25h\x1b[?1049l"  # CAN ends a sequence that was cut off
 CLEAR = "\x1b[2J"
 LEAVE_S = 0.5  # how long a terminal may take to let itself be restored
+QUIT = 131  # as a shell says of SIGQUIT
 KEYS = {
     "\x1b": "escape",
     "\r": "enter",
@@ -70,6 +71,7 @@ class Terminal:
         self._gone = False  # nobody is there any more
         self._attributes: list[Any] = []  # the terminal's, before
         self._on_suspend: Callable[..., Any] | int | None = None  # handler of SIGTSTP, before
+        self._on_quit: Callable[..., Any] | int | None = None  # handler of SIGQUIT, before
         self._rows: list[str] = []  # on the screen
         self._size = (0, 0)
         self._pending = b""  # written, but not yet taken
@@ -146,6 +148,7 @@ class Terminal:
             raw[6][termios.VMIN], raw[6][termios.VTIME] = 1, 0
             termios.tcsetattr(self._fd, termios.TCSANOW, raw)
         self._on_suspend = signal.signal(signal.SIGTSTP, self._suspend)
+        self._on_quit = signal.signal(signal.SIGQUIT, self._quit)
         self.shown, self._size, self._pending = True, (0, 0), b""
         self.entries += 1
         self._write(ENTER)
@@ -165,11 +168,17 @@ class Terminal:
         """Be as before `_enter`, but leave the terminal as it is: it is gone, or another's."""
         self.shown, self._pending = False, b""
         signal.signal(signal.SIGTSTP, self._on_suspend or signal.SIG_DFL)
+        signal.signal(signal.SIGQUIT, self._on_quit or signal.SIG_DFL)
 
     def _suspend(self, _number: int, _frame: FrameType | None) -> None:
         """Ctrl-Z: leave, and stop as one would; `ready` enters again."""
         self._leave()
         signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)  # it stops here, until it is continued
+
+    def _quit(self, _number: int, _frame: FrameType | None) -> None:
+        r"""Ctrl-\: leave, and end at once, without waiting for anybody."""
+        self._leave()
+        os._exit(QUIT)
 
     def _write(self, text: str) -> None:
         if not self._encoding.lower().startswith("utf"):

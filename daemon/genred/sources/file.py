@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from ..errors import SourceError
@@ -20,6 +22,9 @@ from .uri import Options, choice, flag
 
 av.logging.set_level(av.logging.PANIC)  # libav would write to the terminal by itself
 BLOCK_S = 0.1  # a paced file is handed over in pieces of this length
+PATIENCE_S = 20.0  # to open a file, and between two packets: libav searches many GB of zeros without Ctrl-C
+PLAYLISTS = (b"#EXTM3U", b"ffconcat")
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of this process or machine, no damage of the file
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,9 @@ def duration_s(path: Path) -> float | None:
     try:
         if not path.is_file():  # check says what it is
             return None
-        with av.open(_url(path), metadata_errors="replace") as container:
+        with _open(path) as container:
             return container.duration / av.time_base if container.duration else None
-    except (av.FFmpegError, OSError, ValueError):
+    except (SourceError, OSError, ValueError):
         return None
 
 
@@ -73,11 +78,7 @@ def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[
     SourceError
         If there is nothing to decode.
     """
-    try:
-        container = av.open(_url(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{path} is not audio that can be decoded") from error
-    with container:
+    with _open(path) as container:
         if not container.streams.audio:
             raise SourceError(f"{path} has no sound in it")
         stream = container.streams.audio[0]
@@ -90,12 +91,35 @@ def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[
                     return
                 for frame in packet.decode():
                     yield _piece(frame)
-            except (av.error.EOFError, av.error.ExitError):
+            except av.error.EOFError:
+                return
+            except av.error.ExitError:  # nothing found for PATIENCE_S
+                on_error()
                 return
             except av.FFmpegError:
                 on_error()
                 if packet is None or packet.size == 0:
                     return
+            except (ArithmeticError, LookupError, NotImplementedError, OSError, ValueError) as error:
+                raise SourceError(f"{path} cannot be decoded: {error}") from error
+
+
+def _open(path: Path) -> InputContainer:
+    """Open `path` with libav; a playlist is refused, because it would open the files it names."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
+    if head.startswith(PLAYLISTS):
+        raise SourceError(f"{path} is a playlist, not audio; name the files in it instead")
+    try:
+        options = {"protocol_whitelist": "file"}
+        return av.open(_url(path), metadata_errors="replace", timeout=PATIENCE_S, options=options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if getattr(error, "errno", None) in SHORTAGES:
+            raise SourceError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
+        raise SourceError(f"{path} is not audio that can be decoded") from error
 
 
 def _url(path: Path) -> str:
@@ -104,6 +128,8 @@ def _url(path: Path) -> str:
 
 
 def _piece(frame: av.AudioFrame) -> Piece:
+    if frame.format.name.startswith("s64"):  # numpy's side of PyAV lacks it
+        frame = av.AudioResampler(format="dblp", layout=frame.layout, rate=frame.sample_rate).resample(frame)[0]
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

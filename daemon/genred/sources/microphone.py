@@ -80,8 +80,8 @@ class _Device:
         return f"the input {self.selector!r}" if self.selector else "the default input"
 
     def _open(self) -> Any:
-        selector: str | int | None = int(self.selector) if self.selector.isdecimal() else self.selector or None
         try:
+            selector: str | int | None = int(self.selector) if self.selector.isdecimal() else self.selector or None
             info = sd.query_devices(selector, "input")
             channels = min(info["max_input_channels"], max(self.channels_wanted, MOST_CHANNELS))
             stream = sd.InputStream(
@@ -94,7 +94,7 @@ class _Device:
             )
             self.last_block_s = time.monotonic()
             stream.start()
-        except (sd.PortAudioError, ValueError) as error:
+        except (sd.PortAudioError, ValueError, OverflowError) as error:  # the last for an index beyond C's integers
             raise SourceLost(f"{self} is not there or cannot be opened: {str(error).splitlines()[0]}") from error
         _portaudio.opened += 1
         return stream

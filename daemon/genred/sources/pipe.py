@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import sys
 import threading
 
@@ -14,6 +16,7 @@ from . import Clock, Output
 from .uri import Options, choice, flag, whole
 
 READ_BYTES = 16384
+POLL_S = 0.2  # how often a wait for a writer looks whether the daemon stops
 FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
 
 
@@ -31,6 +34,7 @@ class Pipe:
     def __init__(self, encoding: str = "s16le", rate_hz: int = 44100, channels: int = 2, *, live: bool = False) -> None:
         if sys.stdin is None:
             raise SourceError("stdin (-) is closed; connect it to what writes the audio")
+        _check_stdin()
         if not Pipe._taken.acquire(blocking=False):
             raise SourceError("stdin (-) can feed one station only")
         self._dtype = np.dtype(FORMATS[encoding])
@@ -52,7 +56,7 @@ class Pipe:
         size = self._dtype.itemsize * self._channels
         pending = b""
         while not output.stop.is_set():
-            chunk = os.read(sys.stdin.fileno(), READ_BYTES)
+            chunk = _read(output.stop)
             if not chunk:
                 break
             pending += chunk
@@ -72,3 +76,27 @@ class Pipe:
             floats = samples.astype(np.float32)
         mono: Block = floats.mean(axis=1, dtype=np.float32)[:, None]
         return mono
+
+
+def _check_stdin() -> None:
+    try:
+        mode = fcntl.fcntl(sys.stdin.fileno(), fcntl.F_GETFL) & os.O_ACCMODE
+    except (OSError, ValueError) as error:
+        raise SourceError("stdin (-) cannot be read; connect it to what writes the audio") from error
+    if sys.stdin.isatty():
+        raise SourceError("stdin (-) is a terminal; pipe raw PCM into it, as of arecord, rtl_fm or ffmpeg -f s16le -")
+    if mode == os.O_WRONLY:
+        raise SourceError("stdin (-) is open for writing only; connect it to what writes the audio")
+
+
+def _read(stop: threading.Event) -> bytes:
+    """Read what comes next, nothing at the end; wait also where the writer has made stdin non-blocking."""
+    number = sys.stdin.fileno()
+    while not stop.is_set():
+        try:
+            return os.read(number, READ_BYTES)
+        except BlockingIOError:
+            select.select([number], [], [], POLL_S)
+        except OSError as error:
+            raise SourceError(f"cannot read stdin (-): {error.strerror}") from error
+    return b""

@@ -62,7 +62,7 @@ def test_the_list_is_read_as_it_was_written(tmp_path, capsys):
     main(["repeats", "--data", str(data), "--out", str(out)])
     assert repeats.read(out) == [Repeat("blues.00001", "blues.00002", 0, 1.0)]
     text = out.read_text()
-    assert f"genretrain repeats --data {data}" in text
+    assert "genretrain repeats --data GTZAN" in text
     assert "1 pairs of 93 tracks: 1 of the same excerpt" in text
     assert "1 pairs" in capsys.readouterr().out
 

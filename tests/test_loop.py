@@ -303,7 +303,8 @@ def test_every_recipe_in_the_checkout_can_be_trained(path):
     network = checkpoint.untrained(plan)
     assert network(torch.zeros(1, plan.window, plan.spec.n_mfcc)).shape == (1, 10)
     if path.stem != "crnn":
-        assert plan == recipe.Recipe(network=path.stem.removesuffix("-plain"), record_test=True)
+        network_name, mixed = path.stem.removesuffix("-plain"), plan.mixed_precision
+        assert plan == recipe.Recipe(network=network_name, mixed_precision=mixed, record_test=True)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

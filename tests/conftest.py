@@ -71,6 +71,7 @@ def make_model(
     outputs: int | None = None,
     softmax: bool = True,
     card: bool = True,
+    unsure_below: float = 0.0,
     seed: int = 0,
 ) -> Path:
     """Write a small model: the mean frame, a random matrix, softmax. Quick, deterministic, and it hears differences."""
@@ -103,6 +104,7 @@ def make_model(
                 spec=spec,
                 gain=GainRule(),
                 window_frames=window,
+                unsure_below=unsure_below,
                 geometry={},
                 training={},
                 licence="for tests",

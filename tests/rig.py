@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from genred.messages import Event, State
 from genred.ring import Block
 from genred.sources import Clock, Intake, Opened, Output, Stamp
 from genred.station import Due, Station
-from genred.supervisor import Notice, Supervisor
+from genred.supervisor import Attempt, Notice, Supervisor
 
 SPEC = MfccSpec(sample_rate=2000, n_fft=64, hop_length=32, n_mels=8, n_mfcc=4)
 MFCC = Mfcc(SPEC)
@@ -43,12 +44,28 @@ def new_epoch(rate_hz: int, gain_db: float | None) -> Epoch:
     return Epoch(MFCC, GEOMETRY, GainRule(), rate_hz, gain_db)
 
 
+class Directed(Supervisor):
+    """A supervisor that starts nothing: the test is its source."""
+
+    def __init__(self, source: FakeSource) -> None:
+        super().__init__("s", source, threading.Event(), threading.Event())
+        self.attempt = Attempt(source, self.arrivals, threading.Event(), threading.Event())
+        self.notices: deque[Notice] = deque()
+
+    def attend(self, now_s: float) -> Notice | None:  # noqa: ARG002 - the Supervisor's
+        return self.notices.popleft() if self.notices else None
+
+    @property
+    def undecoded(self) -> int:
+        return self.attempt.undecoded
+
+
 class Rig:
     """A station named ``s``; `now_s` is the time, and moves only by what the test does."""
 
     def __init__(self, source: FakeSource | None = None, *, gain_db: float | None = None) -> None:
         self.source = source or FakeSource()
-        self.supervisor = Supervisor("s", self.source, threading.Event(), threading.Event())
+        self.supervisor = Directed(self.source)
         self.station = Station("s", "fake:", Opened(self.source, gain_db), new_epoch, self.supervisor)
         self.now_s = time.monotonic()
         self.delivered = 0  # samples, all in all
@@ -56,7 +73,7 @@ class Rig:
         self._rng = np.random.default_rng(0)
 
     def connect(self, rate_hz: int = 2000, channels: int = 1) -> None:
-        self.intake = self.supervisor.begin(rate_hz, channels)
+        self.intake = self.supervisor.attempt.begin(rate_hz, channels)
 
     def noise(self, n: int, dbfs: float = -20.0) -> Block:
         assert self.intake is not None
@@ -86,7 +103,7 @@ class Rig:
 
     def end(self, state: State = "lost", text: str = "gone") -> None:
         """The attempt ends, as the supervisor tells it."""
-        self.supervisor._close()
+        self.supervisor.attempt.close()
         self.supervisor.notices.append(Notice(state, text))
 
     def listen(self) -> list[Due]:

@@ -109,6 +109,25 @@ def test_temperature(tmp_path: Path) -> None:
     np.testing.assert_allclose(calibrated, np.sqrt(raw) / np.sqrt(raw).sum(axis=1, keepdims=True), atol=1e-6)
 
 
+def test_unsure(tmp_path: Path) -> None:
+    """Below the card's threshold an answer has no label: it says ``unsure``, and with which probabilities."""
+    raw = Classifier(make_model(tmp_path / "raw.onnx"), "cpu")
+    table = raw.probabilities(windows(20))
+    threshold = float(np.median(table.max(axis=1)))
+    shy = with_card(make_model(tmp_path / "shy.onnx"), msgspec.structs.replace(CARD, unsure_below=threshold))
+    verdicts = [Classifier(shy, "cpu").verdict(row) for row in table]
+    unsure = [verdict for verdict in verdicts if verdict.reason == "unsure"]
+    assert len(unsure) == 10
+    for verdict in unsure:
+        assert (verdict.label, verdict.confidence) == (None, None)
+        assert verdict.probabilities is not None
+        assert max(verdict.probabilities.values()) < threshold
+    assert all(v.confidence is not None and v.confidence >= threshold for v in verdicts if v.reason is None)
+    assert [v.label for v in verdicts if v.label] == [
+        v.label for v in map(raw.verdict, table) if v.confidence >= threshold
+    ]
+
+
 def test_the_lowest_temperature(tmp_path: Path) -> None:
     """However sharp a card makes the answers, they are probabilities: nothing underflows to 0 / 0."""
     cold = with_card(make_model(tmp_path / "cold.onnx"), msgspec.structs.replace(CARD, temperature=0.05))
@@ -416,6 +435,8 @@ def test_two_inputs(tmp_path: Path) -> None:
         {"temperature": -1.0},
         {"temperature": 1e-3},
         {"temperature": 1e6},
+        {"unsure_below": -0.1},
+        {"unsure_below": 1.1},
         {"window_frames": 10**9},
         {"spec": {"n_fft": 2**40}},
         {"spec": {"n_mels": 10**9}},

@@ -162,6 +162,17 @@ def test_real_music(gtzan: Path) -> None:
         assert sum((verdict.probabilities or {}).values()) == pytest.approx(1.0)
 
 
+def test_unsure(tmp_path: Path, wav: Path) -> None:
+    """Where no label is probable enough the answer is unsure, in text and JSON with what it hesitates between."""
+    timeline = listen_to(wav, Classifier(make_model(tmp_path / "shy.onnx", unsure_below=1.0), "cpu"))
+    assert {answer.verdict.reason for answer in timeline.answers} == {"unsure"}
+    assert timeline.overall.reason == "unsure"
+    record = as_record(timeline)["overall"]
+    assert set(record) == {"probabilities", "reason"}
+    best, share = max(record["probabilities"].items(), key=lambda item: item[1])
+    assert f": unsure: {best} {share:.0%}  " in as_text(timeline).splitlines()[-1]
+
+
 # The command
 
 

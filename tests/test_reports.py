@@ -142,6 +142,14 @@ def test_no_frame_yet(rig: Rig) -> None:
     assert estimate.level_dbfs < 0
 
 
+def test_an_unsure_estimate(rig: Rig) -> None:
+    """An unsure answer has its probabilities and no label."""
+    shares = {"rock": 0.2, "jazz": 0.15}
+    estimate = reports.estimate(due(rig), Verdict(probabilities=shares, reason="unsure"))
+    assert (estimate.label, estimate.confidence, estimate.reason) == (UNSET, UNSET, "unsure")
+    assert estimate.probabilities == shares
+
+
 def test_status(rig: Rig) -> None:
     """Health of a station: state and since when, rate, fill, levels, books that balance, and its newest estimate."""
     utc = UtcClock()
@@ -166,18 +174,22 @@ def test_status_of_a_station_that_never_was() -> None:
     """A station that nobody has heard of yet has a status too."""
     status = reports.status(Rig().station, None, PROCESS, UtcClock())
     assert (status.state, status.epoch, status.rate_hz, status.last) == ("connecting", 0, UNSET, UNSET)
+    assert status.next_try is UNSET
     assert (status.level_dbfs, status.peak_dbfs, status.ring_fill) == (-120.0, -120.0, 0.0)
     assert "null" not in encode(status).decode()
 
 
 def test_status_of_a_lost_station(rig: Rig) -> None:
-    """While it is lost, a station says why, and its last epoch is still in the books."""
+    """While it is lost, a station says why and when it is tried again; its last epoch is still in the books."""
     rig.play(1.0)
     rig.end("lost", "the cable is out")
     rig.listen()
     rig.listen()
-    status = reports.status(rig.station, None, PROCESS, UtcClock())
+    utc, next_try_s = UtcClock(), rig.now_s + 8.0
+    rig.supervisor.next_try_s = next_try_s
+    status = reports.status(rig.station, None, PROCESS, utc)
     assert (status.state, status.text) == ("lost", "the cable is out")
+    assert status.next_try == utc.text(next_try_s)
     assert status.this_epoch == status.total
     assert status.total.captured == 2000
     assert identities_hold(status)

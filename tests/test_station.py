@@ -637,7 +637,7 @@ def test_faults_are_counted() -> None:
         rig.end()
         rig.listen()
         rig.listen()
-    rig.supervisor.count_error()
+    rig.supervisor.attempt.count_error()
     rig.supervisor.crashes += 1
     faults = rig.station.faults()
     assert (faults.nonfinite, faults.clipped, faults.overflows) == (4, 6, 4)

@@ -133,9 +133,11 @@ def test_ready_once(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fed_three_times_in_its_time(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watchdog is fed thrice as often as it must be, and not at every tick."""
     monkeypatch.setenv(systemd.WATCHDOG, "600000")
-    one, told = pulse(*loops("running")), 0
+    worker, publisher = loops("running")
+    one, told = pulse(worker, publisher), 0
     deadline = time.monotonic() + 0.6
     while time.monotonic() < deadline:
+        worker.round_s = publisher.round_s = time.monotonic()
         one.beat()
         time.sleep(0.01)
         told += len(manager.told())
@@ -159,6 +161,41 @@ def test_a_hang_is_not_fed(manager: Manager, hanging: str, caplog: pytest.LogCap
     pulse(worker, publisher).beat()
     assert manager.told() == []
     assert "hangs" in caplog.text
+
+
+@pytest.mark.parametrize("waiting", ["worker", "publisher"])
+def test_fed_after_a_round_of_each(manager: Manager, monkeypatch: pytest.MonkeyPatch, waiting: str) -> None:
+    """It is fed again only when both, the worker and the publisher, have finished a round since."""
+    monkeypatch.setenv(systemd.WATCHDOG, "3000")
+    worker, publisher = loops("running")
+    one = pulse(worker, publisher)
+    one.beat()
+    assert len(manager.told()) == 1
+    late, other = (worker, publisher) if waiting == "worker" else (publisher, worker)
+    for _ in range(20):
+        time.sleep(0.001)
+        other.round_s = time.monotonic()
+        one.beat()
+    assert manager.told() == []
+    late.round_s = time.monotonic()
+    one.beat()
+    assert len(manager.told()) == 1
+
+
+def test_the_end_of_a_hang_is_told(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
+    """What hung and goes on is fed again, with one line for the hang and one for its end."""
+    worker, publisher = loops("running")
+    worker.round_s -= HEALTHY_S + 0.1
+    one = pulse(worker, publisher)
+    for _ in range(3):
+        one.beat()
+    worker.round_s = time.monotonic()
+    one.beat()
+    assert len(manager.told()) == 1
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        "the worker or the publisher hangs",
+        "the worker and the publisher go on",
+    ]
 
 
 def test_a_slow_round_is_fed(manager: Manager) -> None:

@@ -53,6 +53,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
         Length of the windows it was trained on.
     temperature : float
         Calibration: probabilities are taken to the power 1 / temperature.
+    unsure_below : float
+        Answers whose greatest probability, calibrated, is below this have no label.
     geometry : dict
         Kernels, padding, pooling and recurrent sizes.
     training : dict
@@ -71,6 +73,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     gain: GainRule
     window_frames: int
     temperature: float = 1.0
+    unsure_below: float = 0.0
     geometry: dict[str, Any]
     training: dict[str, Any]
     results: tuple[Result, ...] = ()
@@ -84,6 +87,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
         for name, value, least, most in (
             ("window_frames", self.window_frames, 1, 100_000),
             ("temperature", self.temperature, 0.05, 100.0),
+            ("unsure_below", self.unsure_below, 0.0, 1.0),
             ("sample_rate", self.spec.sample_rate, 1, 768_000),
             ("n_fft", self.spec.n_fft, 1, 65_536),
             ("n_mels", self.spec.n_mels, 1, 1024),

@@ -35,7 +35,7 @@ _MAX_BATCH = 32  # windows: bounds memory, and how long others wait
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one window: a label, or the `reason` why there is none."""
+    """The answer to one window: a label, or the `reason` why there is none. ``unsure`` has its probabilities."""
 
     label: str | None = None
     confidence: float | None = None
@@ -128,9 +128,11 @@ class Classifier:
         return [self.verdict(row) for row in table]
 
     def verdict(self, probabilities: NDArray[np.float64]) -> Verdict:
-        """Label and confidence of `probabilities` [K]."""
+        """Label and confidence of `probabilities` [K]; ``unsure`` where the card finds the greatest too small."""
         best = int(probabilities.argmax())
         by_label = dict(zip(self.card.labels, probabilities.tolist(), strict=True))
+        if probabilities[best] < self.card.unsure_below:
+            return Verdict(probabilities=by_label, reason="unsure")
         return Verdict(self.card.labels[best], float(probabilities[best]), by_label)
 
     def claim(self) -> Result | None:

@@ -116,7 +116,7 @@ class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
     confidence : float
         Probability of `label`, 0 to 1.
     probabilities : dict
-        Of every label; they sum to 1.
+        Of every label; they sum to 1. There also when the reason is ``unsure``.
     reason : str
         Why there is no label.
     progress : float
@@ -271,6 +271,8 @@ class Status(Header, frozen=True, kw_only=True, tag="status"):
         When it came into that state: RFC 3339, UTC.
     text : str
         Why it is lost.
+    next_try : str
+        While it is lost, when it is tried again: RFC 3339, UTC.
     epoch : int
     rate_hz : int
         The source's own rate.
@@ -285,6 +287,7 @@ class Status(Header, frozen=True, kw_only=True, tag="status"):
     state: State
     since: str
     text: str | UnsetType = UNSET
+    next_try: str | UnsetType = UNSET
     epoch: int
     rate_hz: int | UnsetType = UNSET
     ring_fill: float

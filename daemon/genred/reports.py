@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from .books import Stretch
 from .classifier import Classifier, Verdict
 from .clock import UtcClock
 from .messages import Claim, Estimate, Hello, LastEstimate, Model, Process, StationInfo, Status
-from .station import Due, Station, Stretch
+from .station import Due, Station
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ def status(station: Station, last: Estimate | None, process: Process, utc: UtcCl
         state=station.state,
         since=utc.text(station.since_s),
         text=station.text or UNSET,
+        next_try=UNSET if station.next_try_s is None else utc.text(station.next_try_s),
         epoch=stretch.number if stretch else 0,
         rate_hz=stretch.intake.rate_hz if stretch else UNSET,
         ring_fill=stretch.ring_fill if stretch else 0.0,

@@ -5,7 +5,7 @@ thread          owns                                     ends
 ==============  =======================================  =====================================
 main            signals, dashboard, systemd              with the process
 publisher       the XPUB socket                          asked, and waited for
-worker          stations, epochs, snapshot               asked, and waited for a second
+worker          stations, supervisors, snapshot          asked, and waited for a second
 source NAME     one source; the write side of its ring   with the process: it may hang in C
 ==============  =======================================  =====================================
 """
@@ -13,6 +13,7 @@ source NAME     one source; the write side of its ring   with the process: it ma
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -69,18 +70,15 @@ def run(config: Config, show: Show) -> None:
         classifier = Classifier(Path(config.model) if config.model else find_model(), config.provider)
         log.info("model %s on %s", classifier.name, classifier.choice)
         new_epoch = _epochs(classifier, config.hop)
-        supervisors = [Supervisor(entry.name, source.source, stop, wake) for entry, source in opened]
         stations = [
-            Station(entry.name, entry.uri, source, new_epoch, supervisor)
-            for (entry, source), supervisor in zip(opened, supervisors, strict=True)
+            Station(entry.name, entry.uri, source, new_epoch, Supervisor(entry.name, source.source, stop, wake))
+            for entry, source in opened
         ]
         hello = reports.hello(__version__, classifier, config.hop, stations)
         publisher.send(hello)
         worker = Worker(stations, classifier, publisher, utc, hello, wake)
         stack.callback(worker.end, JOIN_S)
         stack.callback(stop.set)
-        for supervisor in supervisors:
-            supervisor.start()
         worker.start()
         log.info("listening to %s, publishing at %s", ", ".join(s.name for s in stations), plain(config.bind))
         _watch(config, worker, publisher, stop, show)
@@ -118,30 +116,46 @@ def _check_required(snapshot: Snapshot, absent: dict[str, float], require_s: flo
 
 
 class Pulse:
-    """Feeds systemd's watchdog while worker and publisher finish their rounds; a lost source is health, not a hang."""
+    """Feeds systemd's watchdog when worker and publisher have finished a round since it was last fed.
+
+    The supervisors do their rounds in the worker's, and a window that is due is answered in the round that finds it: so
+    none of them can hang, and no window grow old, while rounds are finished. A lost source is health, not a hang.
+    """
 
     def __init__(self, worker: Worker, publisher: Publisher) -> None:
         self._worker, self._publisher = worker, publisher
         timeout_s = systemd.watchdog_s()
         self._every_s = timeout_s / 3 if timeout_s else 1.0
-        self._due_s = 0.0
+        self._fed_s = -math.inf
         self._last_s = time.monotonic()
         self._ready = False
+        self._hangs = False
 
     def beat(self) -> None:
         """Tell systemd what there is to tell, if it is time."""
         now_s = time.monotonic()
         asleep, self._last_s = now_s - self._last_s > HEALTHY_S / 2, now_s
-        if now_s < self._due_s or asleep or not self._worker.snapshot.stations:
+        if now_s < self._fed_s + self._every_s or asleep or not self._worker.snapshot.stations:
             return  # after a sleep of the whole process the others get a round's time to wake up
-        self._due_s = now_s + self._every_s
-        if now_s - min(self._worker.round_s, self._publisher.round_s) > HEALTHY_S:
-            log.error("the worker or the publisher hangs; the watchdog is not fed")
-            return
+        finished_s = min(self._worker.round_s, self._publisher.round_s)
+        self._tell_hang(now_s - finished_s > HEALTHY_S)
+        if finished_s > self._fed_s and not self._hangs:
+            self._fed_s = now_s
+            self._feed()
+
+    def _feed(self) -> None:
         states = [view.status.state for view in self._worker.snapshot.stations]
         running = sum(state not in NOT_THERE for state in states)
         systemd.notify(*([] if self._ready else ["READY=1"]), "WATCHDOG=1", f"STATUS={running}/{len(states)} stations")
         self._ready = True
+
+    def _tell_hang(self, hangs: bool) -> None:
+        """Log the beginning of a hang, and its end if it has one."""
+        if hangs and not self._hangs:
+            log.error("the worker or the publisher hangs; the watchdog is not fed")
+        if self._hangs and not hangs:
+            log.warning("the worker and the publisher go on; the watchdog is fed again")
+        self._hangs = hangs
 
 
 def _epochs(classifier: Classifier, hop_frames: int) -> NewEpoch:

@@ -1,6 +1,6 @@
-"""Station: one named input as the worker sees it: its epochs, its state, its books.
+"""Station: one named input as the worker sees it: its epochs, its gaps, its state.
 
-Everything here belongs to the worker's thread; the source runs in the Supervisor's.
+Everything here belongs to the worker's thread; the source runs in one that its Supervisor starts.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import msgspec
 
+from .books import Books, Stretch
 from .clock import SampleClock
 from .epoch import Epoch, Window
 from .messages import Counters, Event, Faults, State
@@ -22,61 +22,7 @@ from .supervisor import Notice, Supervisor
 FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
 STALLED_S = 2.0  # a live source that delivers nothing for so long is stalled
 
-T = TypeVar("T", Counters, Faults)
 NewEpoch = Callable[[int, float | None], Epoch]  # (rate_hz, gain_db)
-
-
-@dataclass(eq=False)
-class Stretch:
-    """One epoch with its books.
-
-    Attributes
-    ----------
-    number : int
-        Of the epoch, in its station.
-    begins_at : int
-        Position in the intake's ring.
-    clock_begins_at : int
-        The same, counting what the clock found missing before.
-    ended_at : int or None
-        Position in the ring where it ended.
-    """
-
-    number: int
-    epoch: Epoch
-    intake: Intake
-    begins_at: int
-    clock_begins_at: int
-    ended_at: int | None = None
-    lost: int = 0
-    overwritten: int = 0
-    published: int = 0
-    skipped: int = 0
-    failed: int = 0
-
-    @property
-    def ring_fill(self) -> float:
-        """How full the ring is, 0 to 1."""
-        return min(self.intake.ring.waiting / self.intake.ring.capacity, 1.0)
-
-    def counters(self) -> Counters:
-        """Samples and windows as they stand."""
-        ring = self.intake.ring
-        written, read = (ring.written, ring.read_position) if self.ended_at is None else (self.ended_at,) * 2
-        pushed = read - self.begins_at - self.overwritten
-        unframed = min(self.epoch.unframed, pushed)
-        return Counters(
-            expected=written - self.begins_at + self.lost,
-            captured=written - self.begins_at,
-            lost=self.lost,
-            fed=pushed - unframed,
-            overwritten=self.overwritten,
-            discarded=0 if self.ended_at is None else unframed,
-            waiting=written - read + (unframed if self.ended_at is None else 0),
-            due=self.epoch.due,
-            published=self.published,
-            skipped=self.skipped,
-        )
 
 
 @dataclass(frozen=True)
@@ -135,17 +81,13 @@ class Station:
         self._last_block_s = 0.0
         self._connected_s = 0.0
         self._listened_s = self.since_s
-        self._losses = 0
-        self._overflows = 0  # of the intakes that are closed
-        self._ended: list[Stretch] = []  # their windows may still be on the way
-        self._total = Counters()
-        self._faults = Faults()
+        self._books = Books()
         self._epochs = 0
 
     def listen(self, now_s: float) -> list[Due]:
         """Hear what has come; return the windows that are due. A live station keeps only its newest."""
-        self._settle()
-        notices = [self._supervisor.notices.popleft() for _ in range(len(self._supervisor.notices))]
+        self._books.settle()
+        notice = self._supervisor.attend(now_s)
         dues: list[Due] = []
         while self._connected(now_s):
             closed = self._present.intake.closed
@@ -153,7 +95,7 @@ class Station:
             if not closed:
                 break
             dues += self._finish()
-        for notice in notices:  # read before the audio was, so all the audio they end has been heard
+        if notice is not None:  # taken before the audio was, so all the audio that it ends has been heard
             self._heed(notice, now_s)
         self._watch(now_s)
         self._listened_s = now_s
@@ -167,22 +109,18 @@ class Station:
 
     def counters(self) -> tuple[Counters, Counters]:
         """Of the present (or last) epoch, and of all together."""
-        total = self._total
-        for stretch in (*self._ended, *([self.stretch] if self.stretch else [])):
-            total = _add(total, stretch.counters())
-        return (self.last_stretch.counters() if self.last_stretch else Counters()), total
+        latest = self.last_stretch.counters() if self.last_stretch else Counters()
+        return latest, self._books.counters(self.stretch)
 
     def faults(self) -> Faults:
         """Everything that went wrong so far."""
-        faults = self._faults
-        for stretch in (*self._ended, *([self.stretch] if self.stretch else [])):
-            faults = _add(faults, _faults(stretch))
-        source = self._supervisor
-        overflows = self._overflows + (self.stretch.intake.overflows if self.stretch else 0)
-        return _add(
-            faults,
-            Faults(losses=self._losses, overflows=overflows, undecoded=source.undecoded, crashes=source.crashes),
-        )
+        supervisor, faults = self._supervisor, self._books.faults(self.stretch)
+        return msgspec.structs.replace(faults, undecoded=supervisor.undecoded, crashes=supervisor.crashes)
+
+    @property
+    def next_try_s(self) -> float | None:
+        """While lost, the monotonic time of the next attempt."""
+        return self._supervisor.next_try_s if self.state == "lost" else None
 
     @property
     def _present(self) -> Stretch:
@@ -289,7 +227,7 @@ class Station:
 
     def _end(self, at: int) -> None:
         self._present.ended_at = at
-        self._ended.append(self._present)
+        self._books.close(self._present)
         self.stretch = None
 
     def _finish(self) -> list[Due]:
@@ -297,16 +235,9 @@ class Station:
         stretch = self._present
         at = stretch.intake.ring.written
         dues = self._dues(stretch.epoch.finish(), Stamp(at, self._last_block_s))
-        self._overflows += stretch.intake.overflows
+        self._books.close_intake(stretch.intake)
         self._end(at)
         return dues
-
-    def _settle(self) -> None:
-        """Enter into the books for good the stretches whose windows have all been answered."""
-        for stretch in self._ended:
-            self._total = _add(self._total, stretch.counters())
-            self._faults = _add(self._faults, _faults(stretch))
-        self._ended.clear()
 
     def _newest(self, dues: list[Due]) -> list[Due]:
         for due in dues[:-1]:
@@ -315,7 +246,7 @@ class Station:
 
     def _heed(self, notice: Notice, now_s: float) -> None:
         if notice.state == "lost":
-            self._losses += 1
+            self._books.losses += 1
         if notice.state == "ended" and notice.text:
             self._tell(Event(event="error", text=notice.text))
         self._become(notice.state, now_s, notice.text)
@@ -346,15 +277,3 @@ class Station:
 def _mono(block: Block) -> Block:
     """Mix [N, channels] to [N]."""
     return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-
-
-def _faults(stretch: Stretch) -> Faults:
-    return Faults(
-        nonfinite=stretch.epoch.nonfinite,
-        clipped=stretch.epoch.peak.clipped,
-        failed=stretch.failed,
-    )
-
-
-def _add(one: T, other: T) -> T:
-    return type(one)(**{name: getattr(one, name) + getattr(other, name) for name in one.__struct_fields__})

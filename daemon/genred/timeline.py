@@ -140,7 +140,8 @@ def _verdict(verdict: Verdict) -> str:
     if verdict.probabilities is None:
         return str(verdict.reason)
     best = sorted(verdict.probabilities.items(), key=lambda item: -item[1])[:3]
-    return "  ".join(f"{label} {share:.0%}" for label, share in best)
+    shares = "  ".join(f"{label} {share:.0%}" for label, share in best)
+    return shares if verdict.reason is None else f"{verdict.reason}: {shares}"
 
 
 def _remarks(timeline: Timeline) -> str:

@@ -37,6 +37,12 @@ def gtzan_folder() -> Path | None:
     return folder.resolve() if folder.is_dir() else None
 
 
+def pytest_configure() -> None:
+    """Let what the tests start hear SIGINT: a shell that runs them in the background ignores it for them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if gtzan_folder() is None:
         for item in items:

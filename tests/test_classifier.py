@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from conftest import LABELS, SMALL_WINDOW, make_model
-from genred import classifier
-from genred.card import CARD_KEY, ModelCard, find_model
-from genred.classifier import Classifier, Verdict
+from genred import runtime
+from genred.card import CARD_KEY, ModelCard, Result, find_model
+from genred.classifier import Classifier, Verdict, Whole
 from genred.epoch import Window
 from genred.errors import BatchError, ModelError
 from genred.features import GainRule, MfccSpec
+from genred.runtime import Graph
 
 C = MfccSpec().n_mfcc
 CARD = ModelCard(
@@ -32,7 +32,7 @@ CARD = ModelCard(
     training={},
     licence="for tests",
 )
-HAS_CUDA = classifier._cuda_driver()
+HAS_CUDA = runtime._cuda_driver()
 no_cuda = pytest.mark.skipif(HAS_CUDA, reason="this machine has an NVIDIA driver")
 
 
@@ -42,7 +42,7 @@ def windows(n: int, seed: int = 0, frames: int = SMALL_WINDOW) -> NDArray[np.flo
 
 
 def window(mfcc: NDArray[np.float32], *, silent: bool = False) -> Window:
-    return Window(0, 0, 0, mfcc, level_dbfs=-20.0, gain_db=0.0, lost_ms=0.0, silent=silent)
+    return Window(0, 0, 0, 0, mfcc, level_dbfs=-20.0, gain_db=0.0, lost_ms=0.0, silent=silent)
 
 
 def with_card(model: Path, card: str | ModelCard) -> Path:
@@ -77,6 +77,12 @@ def refusal(path: Path, provider: Any = "cpu") -> str:
     assert "\n" not in text
     assert caught.value.exit_code == 2
     return text
+
+
+def session_of(judge: Classifier) -> Any:
+    """ONNX Runtime's session of a model that answers whole windows."""
+    engine: Any = judge._engine
+    return engine.whole._session
 
 
 # What it answers
@@ -132,7 +138,7 @@ def test_the_lowest_temperature(tmp_path: Path) -> None:
     """However sharp a card makes the answers, they are probabilities: nothing underflows to 0 / 0."""
     cold = with_card(make_model(tmp_path / "cold.onnx"), msgspec.structs.replace(CARD, temperature=0.05))
     judge = Classifier(cold, "cpu")
-    judge._session = SimpleNamespace(run=lambda *_: [np.full((1, len(LABELS)), 1 / len(LABELS))])
+    judge._engine = Whole(lambda _: np.full((1, len(LABELS)), 1 / len(LABELS), np.float32))
     np.testing.assert_allclose(judge.probabilities(windows(1)), 1 / len(LABELS))
 
 
@@ -140,13 +146,13 @@ def test_the_lowest_temperature(tmp_path: Path) -> None:
 def test_a_network_that_fails_has_not_answered(small_model: Path, answer: Any) -> None:
     """Whatever ONNX Runtime raises, or an answer of another shape, is an error of that batch, in one line."""
 
-    def run(*_: object) -> list[Any]:
+    def run(_batch: Any) -> Any:
         if isinstance(answer, Exception):
             raise answer
-        return [answer]
+        return answer
 
     judge = Classifier(small_model, "cpu")
-    judge._session = SimpleNamespace(run=run)
+    judge._engine = Whole(run)
     with pytest.raises(BatchError) as caught:
         judge.probabilities(windows(2))
     assert str(caught.value).isprintable()
@@ -156,11 +162,11 @@ def test_a_network_that_fails_has_not_answered(small_model: Path, answer: Any) -
 def test_too_little_memory(small_model: Path, error: Exception) -> None:
     """A machine without the memory for a model is told so, and the model is not blamed."""
 
-    def run(*_: object) -> None:
+    def run(_batch: Any) -> Any:
         raise error
 
     judge = Classifier(small_model, "cpu")
-    judge._session = SimpleNamespace(run=run)
+    judge._engine = Whole(run)
     with pytest.raises(ModelError, match="not enough memory"):
         judge._check_shapes(small_model)
 
@@ -234,7 +240,7 @@ def test_name_digest_card_and_claim(small_model: Path, tmp_path: Path) -> None:
     assert judge.digest == hashlib.sha256(small_model.read_bytes()).hexdigest()
     assert judge.card == CARD
     assert judge.claim() is None
-    result = classifier.Result("test", "audio", 100, 80, 0.8, 0.71, 0.87)
+    result = Result("test", "audio", 100, 80, 0.8, 0.71, 0.87)
     claiming = with_card(make_model(tmp_path / "m.onnx"), msgspec.structs.replace(CARD, results=(result,)))
     assert Classifier(claiming, "cpu").claim() == result
 
@@ -249,7 +255,7 @@ def test_cards_may_say_more(tmp_path: Path) -> None:
 def test_threads_and_spinning(small_model: Path) -> None:
     """ONNX Runtime uses as many threads as it is told, and they do not burn a core while they wait."""
     for threads in (1, 2):
-        options = Classifier(small_model, "cpu", threads)._session.get_session_options()
+        options = Graph(small_model.read_bytes(), small_model, "cpu", threads)._session.get_session_options()
         assert options.intra_op_num_threads == threads
         assert options.inter_op_num_threads == 1
         assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
@@ -262,13 +268,13 @@ def test_cpu_as_asked(small_model: Path) -> None:
     """--provider cpu is obeyed, and one line says so."""
     judge = Classifier(small_model, "cpu")
     assert (judge.provider, judge.choice) == ("cpu", "cpu, as asked")
-    assert judge._session.get_providers() == ["CPUExecutionProvider"]
+    assert session_of(judge).get_providers() == ["CPUExecutionProvider"]
 
 
 def test_auto_says_what_and_why(small_model: Path) -> None:
     """--provider auto chooses what truly runs, and says in one line what it is and why."""
     judge = Classifier(small_model, "auto")
-    assert judge._session.get_providers()[0].lower().startswith(judge.provider)
+    assert session_of(judge).get_providers()[0].lower().startswith(judge.provider)
     assert judge.choice.startswith(f"{judge.provider}: ")
     assert "libcuda" in judge.choice
     assert "\n" not in judge.choice

@@ -12,10 +12,11 @@ daemon's worker run the same code.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from .features import AutoGain, Frames, FrameStream, GainRule, GainStream, Mfcc, Samples
 from .levels import HopLevels, Peak
@@ -32,6 +33,22 @@ class Geometry:
     hop_frames: int
 
 
+@dataclass(eq=False)
+class Past:
+    """What a rolling engine keeps of an epoch between its windows; it belongs to the worker, as the epoch does.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first step in `steps`, counted from the epoch's beginning.
+    steps : NDArray or None
+        [S, F], float32.
+    """
+
+    first: int = 0
+    steps: NDArray[np.float32] | None = None
+
+
 @dataclass(frozen=True)
 class Window:
     """One window that is due.
@@ -40,6 +57,8 @@ class Window:
     ----------
     number : int
         Counts from 0 in its epoch.
+    first_frame : int
+        Of its epoch.
     first_sample, last_sample : int
         At the model's rate, both included.
     mfcc : Frames
@@ -50,9 +69,12 @@ class Window:
         How much of the window was lost on the way and is zeros.
     silent : bool
         What sounds at its end is silence.
+    past : Past
+        Of its epoch.
     """
 
     number: int
+    first_frame: int
     first_sample: int
     last_sample: int
     mfcc: Frames
@@ -60,6 +82,7 @@ class Window:
     gain_db: float
     lost_ms: float
     silent: bool
+    past: Past = field(default_factory=Past, repr=False, compare=False)
 
 
 class Epoch:
@@ -103,6 +126,7 @@ class Epoch:
         self._hop = geometry.hop_frames * self.spec.hop_length  # samples between two windows
         self._span = self.spec.samples(geometry.window_frames)  # samples in a window
         self._taken = 0  # samples at the model's rate
+        self._past = Past()
 
     @property
     def narrow_band(self) -> bool:
@@ -180,6 +204,7 @@ class Epoch:
         last = first + self._span - 1
         return Window(
             number=number,
+            first_frame=number * self.geometry.hop_frames,
             first_sample=first,
             last_sample=last,
             mfcc=self._recent,
@@ -187,6 +212,7 @@ class Epoch:
             gain_db=self.gain.gain_db,
             lost_ms=self._lost_ms(first, last),
             silent=self.levels.silent,
+            past=self._past,
         )
 
     def _lost_ms(self, first: int, last: int) -> float:

@@ -68,7 +68,8 @@ def run(config: Config, show: Show) -> None:
         utc = UtcClock()
         publisher = stack.enter_context(Publisher(config.bind, utc))
         classifier = Classifier(Path(config.model) if config.model else find_model(), config.provider)
-        log.info("model %s on %s", classifier.name, classifier.choice)
+        classifier.check_hop(config.hop)
+        log.info("model %s on %s; %s", classifier.name, classifier.choice, classifier.passes)
         new_epoch = _epochs(classifier, config.hop)
         stations = [
             Station(entry.name, entry.uri, source, new_epoch, Supervisor(entry.name, source.source, stop, wake))

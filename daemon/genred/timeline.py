@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .card import find_model
-from .classifier import Classifier, Provider, Verdict
+from .classifier import Classifier, Verdict
 from .classify import Answer, Timeline, listen_to
 from .errors import ConfigError, GenredError, SourceError
 from .messages import plain
+from .runtime import Provider
 from .sources.file import duration_s
 
 AUDIO_SUFFIXES = frozenset(
@@ -38,6 +39,7 @@ def classify_files(
     if plot is not None:
         _check_plot(plot, paths)
     classifier = Classifier(model or find_model(), provider)
+    classifier.check_hop(hop)
     failures, bad, heard_s, started_s = 0, 0, 0.0, time.perf_counter()
     for path in paths:
         try:

@@ -9,8 +9,9 @@ from statistics import median
 
 import numpy as np
 
-from ..classifier import Classifier, Provider
+from ..classifier import Classifier
 from ..errors import ModelError
+from ..runtime import Provider
 from .finding import Finding, failed
 
 MOST_RUNS = 15

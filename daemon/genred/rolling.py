@@ -1,0 +1,247 @@
+"""Rolling: the network over a moving window, at the cost of what is new.
+
+A network whose convolutions are local in time makes one *step* of every `pooling` frames, and then looks over the steps
+of a window with its recurrent layers. Two windows a hop apart share almost all of their steps::
+
+    frames     ...|<------------------ window ------------------>|
+                    |<------------------ next window ------------------>|
+    steps         [e][ i ][ i ][ i ] ... [ i ][ i ][ i ][ i ][ e ]
+                       [e ][ i ][ i ] ... [ i ][ i ][ i ][ i ][ n ][ n ][ e ]
+                        ^   ^^^^^^^^^^^^ kept ^^^^^^^^^^^^      ^^^^^^^^^^^^^
+                  from the first frames                  from the last frames
+
+``i`` interior: its convolutions see real frames only, so it is the same in every window that holds it, and is kept.
+``e`` edge: its convolutions see the zeros that pad the window, so it is computed anew for each. ``n`` new: computed
+from the last frames, together with the edge behind it. The recurrent layers start anew in each window; nothing of them
+can be kept. The answer is that of the whole pass, to rounding.
+
+What is kept belongs to the epoch whose windows these are (`epoch.Past`): a reset makes a new epoch, and that starts
+with nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import ModelCard
+from .epoch import Past, Window
+from .features import Frames
+from .runtime import Array, cut
+
+Steps = NDArray[np.float32]  # [S, F]
+Run = Callable[[Array], Array]  # a part of the network, over a batch
+
+TOLERANCE = 1e-5  # of a probability, between rolling and whole passes
+
+
+class Convolution(msgspec.Struct, frozen=True):
+    """One block of the local part: a convolution and the pooling after it, both over time.
+
+    Attributes
+    ----------
+    kernel, pooling : int
+        In frames of its own input; what is pooled does not overlap.
+    padding : str
+        ``same``: zeros before and after, so that the convolution keeps the length.
+    """
+
+    kernel: int
+    pooling: int
+    padding: str
+
+
+class Local(msgspec.Struct, frozen=True):
+    """What a card's geometry says of the local part; its other entries are for people.
+
+    Attributes
+    ----------
+    steps : str
+        Name of the tensor [B, S, F] between the local part and the recurrent one.
+    convolutions : tuple of Convolution
+        From the frames on.
+    """
+
+    steps: str
+    convolutions: tuple[Convolution, ...]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far steps look.
+
+    Attributes
+    ----------
+    pooling : int
+        Frames that a step stands for.
+    left, right : int
+        Steps at the beginning and end of a window that see its padding.
+    """
+
+    pooling: int
+    left: int
+    right: int
+
+
+def local_part(geometry: dict[str, Any]) -> Local:
+    """Read the local part from a card's `geometry`.
+
+    Raises
+    ------
+    ValueError
+        With the reason why a network of this geometry cannot be rolled.
+    """
+    try:
+        local = msgspec.convert(geometry, Local)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"its card does not say how: {error}") from error
+    for block in local.convolutions:
+        if block.padding != "same" or block.kernel < 1 or block.pooling < 1:
+            raise ValueError(f"its card has a convolution of another kind: {block}")
+    return local
+
+
+def reach(convolutions: Sequence[Convolution]) -> Reach:
+    """Follow one step back through the `convolutions` to the frames it depends on.
+
+    A pooling over p makes [p * first, p * last + p - 1] of [first, last]; a padded convolution of kernel k widens that
+    by (k - 1) // 2 before and k // 2 after (the side of even kernels is PyTorch's).
+    """
+    first = last = 0
+    pooling = 1
+    for block in reversed(convolutions):
+        first, last = first * block.pooling, last * block.pooling + block.pooling - 1
+        first, last = first - (block.kernel - 1) // 2, last + block.kernel // 2
+        pooling *= block.pooling
+    before, after = -first, last - (pooling - 1)
+    return Reach(pooling, left=-(-before // pooling), right=-(-after // pooling))
+
+
+def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: bytes) -> Rolling:
+    """Make the engine of the model `content` if its `card` allows it.
+
+    Raises
+    ------
+    ValueError
+        With the reason why it does not.
+    """
+    local = local_part(card.geometry)
+    far = reach(local.convolutions)
+    if card.window_frames % far.pooling:
+        raise ValueError(f"{card.window_frames} frames are not a multiple of the {far.pooling} that a step stands for")
+    first, second = (open_part(part) for part in cut(content, local.steps))
+    rolling = Rolling(first, second, far)
+    rolling.check(card.window_frames, card.spec.n_mfcc)
+    return rolling
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What of a window is to be computed.
+
+    Attributes
+    ----------
+    begin, n : int
+        First step, counted in the epoch, and number of steps of the window.
+    kept : Steps
+        Interior steps from ``begin + left`` on that are known already.
+    chunk : Frames
+        Last frames of the window, from which the rest is made; all of them if nothing is known.
+    """
+
+    begin: int
+    n: int
+    kept: Steps
+    chunk: Frames
+
+
+class Rolling:
+    """See the module.
+
+    Parameters
+    ----------
+    convolve : callable
+        Local part: frames [B, T, C] -> steps [B, S, F].
+    recur : callable
+        The rest: steps [B, S, F] -> probabilities [B, K].
+    reach : Reach
+    """
+
+    def __init__(self, convolve: Run, recur: Run, reach: Reach) -> None:
+        self.reach = reach
+        self._convolve, self._recur = convolve, recur
+
+    def check(self, frames: int, n_mfcc: int) -> None:
+        """Compare a window that is rolled to with its whole pass: a card may be wrong.
+
+        Raises
+        ------
+        ValueError
+            If they differ by more than rounding does.
+        """
+        hop, past = self.reach.pooling, Past()
+        noise = np.random.default_rng(0).normal(scale=20.0, size=(frames + hop, n_mfcc)).astype(np.float32)
+        windows = [
+            Window(i, i * hop, 0, 0, noise[i * hop :][:frames], 0.0, 0.0, lost_ms=0.0, silent=False, past=past)
+            for i in range(2)
+        ]
+        rolled = [self.roll([window])[0] for window in windows]
+        difference = float(np.abs(self.whole(windows[1].mfcc[None])[0] - rolled[1]).max())
+        if not difference <= TOLERANCE:
+            raise ValueError(f"rolled to, a window is answered otherwise, by {difference:.1e}, than by a whole pass")
+
+    def whole(self, windows: Array) -> Array:
+        """Answer `windows` [B, T, C] by a whole pass; [B, K]."""
+        return self._recur(self._convolve(windows))
+
+    def roll(self, windows: Sequence[Window]) -> Array:
+        """Answer `windows`, each with what its epoch has kept; [B, K], in their order."""
+        plans = [self._plan(window) for window in windows]
+        fresh = _in_batches(self._convolve, [plan.chunk for plan in plans])
+        edges = self._edges(windows, plans)
+        rows = [
+            np.concatenate([edges[i], plan.kept, tail[self.reach.left :]]) if len(plan.kept) else tail
+            for i, (plan, tail) in enumerate(zip(plans, fresh, strict=True))
+        ]
+        for window, plan, row in zip(windows, plans, rows, strict=True):
+            interior = row[self.reach.left : plan.n - self.reach.right]
+            window.past.first, window.past.steps = plan.begin + self.reach.left, interior
+        return np.stack(_in_batches(self._recur, rows))
+
+    def _plan(self, window: Window) -> _Plan:
+        pooling = self.reach.pooling
+        begin, n = window.first_frame // pooling, len(window.mfcc) // pooling
+        kept = self._kept(window.past, begin + self.reach.left, begin + n - self.reach.right)
+        start = len(kept) * pooling  # the chunk has `left` steps more than are missing: they stand in for its padding
+        return _Plan(begin, n, kept, window.mfcc[start:])
+
+    @staticmethod
+    def _kept(past: Past, first: int, stop: int) -> Steps:
+        """Steps from `first` on, before `stop`, that are known without a hole."""
+        if past.steps is None or not past.first <= first:
+            return np.empty((0, 0), np.float32)
+        return past.steps[first - past.first : stop - past.first]
+
+    def _edges(self, windows: Sequence[Window], plans: Sequence[_Plan]) -> dict[int, Steps]:
+        """First `left` steps of the windows of which something is kept, made of their first frames."""
+        rolled = [i for i, plan in enumerate(plans) if len(plan.kept)]
+        if not self.reach.left:
+            return {i: plans[i].kept[:0] for i in rolled}
+        frames = (self.reach.left + self.reach.right) * self.reach.pooling
+        made = _in_batches(self._convolve, [windows[i].mfcc[:frames] for i in rolled])
+        return {i: steps[: self.reach.left] for i, steps in zip(rolled, made, strict=True)}
+
+
+def _in_batches(run: Run, pieces: Sequence[Array]) -> list[Array]:
+    """Run over `pieces` [T, C], those of the same length together; answers in the order of the pieces."""
+    lengths = sorted({len(piece) for piece in pieces})
+    answers: dict[int, Array] = {}
+    for length in lengths:
+        of_length = [i for i, piece in enumerate(pieces) if len(piece) == length]
+        answers |= dict(zip(of_length, run(np.stack([pieces[i] for i in of_length])), strict=True))
+    return [answers[i] for i in range(len(pieces))]

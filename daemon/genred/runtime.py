@@ -1,0 +1,173 @@
+"""Runtime: ONNX graphs as functions of one array, by ONNX Runtime on the CPU or a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelError
+
+Provider = Literal["auto", "cuda", "cpu"]
+Array = NDArray[np.float32]
+
+_PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
+_EXTERNAL_DATA = b"\x0a\x08location\x12"  # key "location" of TensorProto.external_data, as protobuf writes it
+_OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "out of memory")  # as ONNX Runtime and CUDA say it
+
+
+def read(path: Path) -> bytes:
+    """Content of the model file `path`.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or keeps its weights in another file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"cannot read the model {path}: No file can have that name") from error
+    if _EXTERNAL_DATA in content:
+        raise ModelError(f"the model {path} keeps weights in another file; export it as one self-contained file")
+    return content
+
+
+class Graph:
+    """An ONNX graph with one input; calling it runs it.
+
+    Parameters
+    ----------
+    content : bytes
+    path : Path
+        Where it comes from, for messages.
+    provider : {"cuda", "cpu"}
+        ``cuda`` may fall back: `provider` says what is in use.
+    threads : int
+
+    Raises
+    ------
+    ModelError
+        If it is not a graph that can be run.
+    """
+
+    def __init__(self, content: bytes, path: Path, provider: str, threads: int) -> None:
+        self._session = _session(content, path, provider, threads)
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, batch: Array) -> Array:
+        """First output for `batch`, whose first axis is the batch."""
+        answer: Array = np.asarray(self._session.run(None, {self._input: batch})[0])
+        return answer
+
+    @property
+    def provider(self) -> str:
+        """What runs it: ``cuda`` or ``cpu``."""
+        return "cuda" if self._session.get_providers()[0] == _PROVIDERS["cuda"] else "cpu"
+
+    def metadata(self, key: str) -> str | None:
+        """Entry `key` of the file's metadata."""
+        value: str | None = self._session.get_modelmeta().custom_metadata_map.get(key)
+        return value
+
+
+def choose(content: bytes, path: Path, provider: Provider, threads: int) -> tuple[Graph, str]:
+    """Open a graph on what `provider` asks for; and say in words what was chosen, and why.
+
+    Raises
+    ------
+    ModelError
+        If ``cuda`` is asked for and would not truly be in use.
+    """
+    if provider == "cpu":
+        return Graph(content, path, "cpu", threads), "cpu, as asked"
+    if not _cuda_driver():
+        if provider == "cuda":
+            raise ModelError("--provider cuda: the NVIDIA driver (libcuda) is not installed; use --provider cpu")
+        return Graph(content, path, "cpu", threads), "cpu: no NVIDIA driver (libcuda) on this machine"
+    graph = Graph(content, path, "cuda", threads)
+    if graph.provider == "cuda":
+        return graph, "cuda: libcuda loads and the session uses it"
+    if provider == "cuda":
+        raise ModelError(
+            "--provider cuda: ONNX Runtime could not use it; install NVIDIA's libraries (pip install 'genred[cuda]')"
+            " or use --provider cpu"
+        )
+    return graph, "cpu: libcuda loads, but ONNX Runtime cannot use it (pip install 'genred[cuda]')"
+
+
+def cut(content: bytes, tensor: str) -> tuple[bytes, bytes]:
+    """Cut a graph of one input and one output in two at `tensor` [B, S, F]: what makes it, and what is made of it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such tensor, or the second part needs more than it.
+    """
+    import onnx
+    from onnx.utils import Extractor
+
+    model = onnx.load_from_string(content)
+    model.graph.value_info.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, ["B", "S", None]))
+    if not any(tensor in node.output for node in model.graph.node):
+        raise ValueError(f"it has no tensor {tensor!r}")
+    extractor, (begin,), (end,) = Extractor(model), model.graph.input, model.graph.output
+    first = extractor.extract_model([begin.name], [tensor])
+    second = extractor.extract_model([tensor], [end.name])
+    return first.SerializeToString(), second.SerializeToString()
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether a failure is the machine's, not the model's."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
+
+
+def _session(content: bytes, path: Path, provider: str, threads: int) -> Any:
+    with quiet_stderr():  # the library writes there even while it is being imported
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4
+        wanted = [_PROVIDERS[name] for name in dict.fromkeys((provider, "cpu"))]
+        available = set(ort.get_available_providers())
+        try:
+            return ort.InferenceSession(content, options, providers=[name for name in wanted if name in available])
+        except Exception as error:
+            raise ModelError(
+                f"{path} is not an ONNX model that can be run: it is damaged or of another kind"
+            ) from error
+
+
+def _cuda_driver() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep what C libraries write to the process's stderr off the terminal."""
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

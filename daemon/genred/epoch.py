@@ -140,6 +140,11 @@ class Epoch:
         return max(self.pushed - framed, 0)
 
     @property
+    def held(self) -> int:
+        """Native samples taken that the resampler has not given out yet."""
+        return max(self.pushed - self.native_position(self._taken), 0)
+
+    @property
     def progress(self) -> float:
         """How much of the first window is there, 0 to 1."""
         return min(self.frames / self.geometry.window_frames, 1.0)

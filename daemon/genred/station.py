@@ -6,6 +6,7 @@ Everything here belongs to the worker's thread; the source runs in one that its 
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -141,21 +142,32 @@ class Station:
     def _hear(self) -> list[Due]:
         """Take what has come by now and no more: a fast writer would keep the worker here."""
         dues: list[Due] = []
-        intake, overwritten = self._present.intake, 0
+        intake, stamps = self._present.intake, []
         for left in reversed(range(len(intake.stamps))):
-            stamp = intake.stamps.popleft()
-            read = intake.ring.read(stamp.position)
-            self._count_absence(stamp)
-            self._last_block_s = stamp.monotonic_s
-            overwritten += read.overwritten
-            if left and not len(read.block):
-                continue  # the gap goes on
-            if overwritten:
-                dues += self._overrun(overwritten, stamp, at=stamp.position - len(read.block))
-                overwritten = 0
-            dues += self._dues(self._present.epoch.feed(_mono(read.block)), stamp)
-            dues += self._ask_clock(stamp)
+            stamps.append(intake.stamps.popleft())
+            self._count_absence(stamps[-1])
+            self._last_block_s = stamps[-1].monotonic_s
+            missing = self._ask_clock(stamps[-1])
+            if missing or not left:  # all at once, but for a gap: a call costs more than its samples
+                dues += self._feed(stamps)
+                dues += self._lose(missing, stamps[-1]) if missing else []
+                stamps = []
         return dues
+
+    def _feed(self, stamps: list[Stamp]) -> list[Due]:
+        """Feed what `stamps` stand for."""
+        dues: list[Due] = []
+        read = self._present.intake.ring.read(stamps[-1].position)
+        if read.overwritten:
+            dues += self._overrun(read.overwritten, stamps[-1], at=stamps[-1].position - len(read.block))
+        windows = self._present.epoch.feed(_mono(read.block))
+        return dues + [self._due(window, self._completed_by(window, stamps)) for window in windows]
+
+    def _completed_by(self, window: Window, stamps: list[Stamp]) -> Stamp:
+        """Find the hand-over, one of `stamps` that have just been fed, whose block completed `window`."""
+        epoch = self._present.epoch
+        after = epoch.pushed - epoch.held - epoch.native_position(window.last_sample + 1)  # samples fed since
+        return stamps[bisect_left(stamps, stamps[-1].position - after, hi=len(stamps) - 1, key=lambda s: s.position)]
 
     def _count_absence(self, stamp: Stamp) -> None:
         """Count what a device could not deliver between two connections as lost, in the books of the second."""
@@ -172,18 +184,19 @@ class Station:
         self._tell_gap("overrun", samples, "by a worker that came too late")
         return self._bridge(samples, stamp, at)
 
-    def _ask_clock(self, stamp: Stamp) -> list[Due]:
-        """Let the clock see a delivery. What it finds missing is lost at a device; elsewhere it only came later."""
+    def _ask_clock(self, stamp: Stamp) -> int:
+        """Let the clock see a delivery; return the samples it finds lost at a device. Elsewhere they come later."""
         if self._clock is None:
-            return []
+            return 0
         self._clock.delivered(stamp.position + self._missing, stamp.monotonic_s)
         samples = self._clock.lost()
-        if not samples:
-            return []
         self._missing += samples
-        if self.source.clock != "device":
-            self._present.clock_begins_at += samples
-            return []
+        if self.source.clock == "device":
+            return samples
+        self._present.clock_begins_at += samples
+        return 0
+
+    def _lose(self, samples: int, stamp: Stamp) -> list[Due]:
         self._present.lost += samples
         self._tell_gap("loss", samples, "at the device")
         return self._bridge(samples, stamp, at=stamp.position)
@@ -204,14 +217,13 @@ class Station:
         """Fill a short gap with zeros; after a long one begin a new epoch at ring position `at`."""
         intake = self._present.intake
         if samples <= FILLED_S * intake.rate_hz:
-            return self._dues(self._present.epoch.lose(samples), stamp)
+            return [self._due(window, stamp) for window in self._present.epoch.lose(samples)]
         self._end(at)
         self._begin(intake, at)
         return []
 
-    def _dues(self, windows: list[Window], stamp: Stamp) -> list[Due]:
-        stretch = self._present
-        return [Due(self, stretch, w, stamp.monotonic_s, self._heard_s(stretch, w.last_sample)) for w in windows]
+    def _due(self, window: Window, stamp: Stamp) -> Due:
+        return Due(self, self._present, window, stamp.monotonic_s, self._heard_s(self._present, window.last_sample))
 
     def _heard_s(self, stretch: Stretch, sample: int) -> float | None:
         if self._clock is None:
@@ -234,7 +246,7 @@ class Station:
         """Take the last windows of a connection that is closed."""
         stretch = self._present
         at = stretch.intake.ring.written
-        dues = self._dues(stretch.epoch.finish(), Stamp(at, self._last_block_s))
+        dues = [self._due(window, Stamp(at, self._last_block_s)) for window in stretch.epoch.finish()]
         self._books.close_intake(stretch.intake)
         self._end(at)
         return dues

@@ -71,6 +71,7 @@ def test_the_card_tells_what_the_run_was(fitted, model):
     assert model_card.labels == gtzan.GENRES
     assert (model_card.spec, model_card.gain, model_card.window_frames) == (plan.spec, plan.gain, plan.window)
     assert model_card.geometry == network.geometry()
+    assert Classifier(model, "cpu").passes == "rolling windows, in steps of 8 frames"
     assert model_card.results == ()
     training = model_card.training
     assert training["tracks"] == {"train": 70, "valid": 10, "test": 20}
@@ -142,9 +143,10 @@ def test_the_shipped_recipe_is_the_command_that_is_written_down(fitted, tmp_path
 class Drifting(Probabilities):
     """A network whose export says something else than itself, as a broken exporter's would."""
 
-    def forward(self, mfcc: Tensor) -> Tensor:
-        logits: Tensor = self.network(mfcc)
-        return (logits * (1.1 if torch.onnx.is_in_onnx_export() else 1.0)).softmax(1)
+    def forward(self, mfcc: Tensor) -> tuple[Tensor, Tensor]:
+        steps = self.network.steps(mfcc)
+        logits = self.network.over_steps(steps)
+        return (logits * (1.1 if torch.onnx.is_in_onnx_export() else 1.0)).softmax(1), steps
 
 
 def test_a_file_that_answers_otherwise_is_not_written(fitted, tmp_path, monkeypatch):

@@ -469,6 +469,14 @@ def test_socket_of_a_dead_daemon_is_taken_over(context: Context, tmp_path: Path)
         assert receive(reader).boot == publisher.boot
 
 
+def test_a_socket_is_removed_at_the_end(tmp_path: Path) -> None:
+    """A daemon that ends leaves no file behind."""
+    path = tmp_path / "genred"
+    with publishing(f"ipc://{path}"):
+        assert path.is_socket()
+    assert not path.exists()
+
+
 def test_close_delivers_what_is_queued(context: Context, where: str) -> None:
     """What was sent before the end arrives, and the end takes less than a second."""
     with reading(context, where) as reader:

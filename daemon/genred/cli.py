@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .errors import GenredError
 from .messages import plain
 
 PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
+FIRST_MESSAGE_S = 2.0  # a status comes each second
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 INTERRUPTED = 130  # as a shell says of SIGINT
@@ -187,8 +189,10 @@ def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | Non
     from .subscriber import TYPES, Subscriber
 
     with Subscriber(endpoint, types or TYPES, station) as subscriber:
-        told = 0
-        for number, message in enumerate(subscriber, start=1):
+        told, first = 0, subscriber.receive(FIRST_MESSAGE_S)
+        if first is None:
+            click.echo(f"genred: nothing has come from {plain(endpoint)} yet; is a daemon running there?", err=True)
+        for number, message in enumerate(chain([first] if first else [], subscriber), start=1):
             if subscriber.gaps > told:
                 click.echo(f"genred: {subscriber.gaps - told} messages missed before this one", err=True)
                 told = subscriber.gaps

@@ -127,7 +127,10 @@ class Publisher:
             with zmq.Context() as context, context.socket(zmq.XPUB) as xpub:
                 self._bind(xpub)
                 self._bound.put(None)
-                self._serve(xpub)
+                try:
+                    self._serve(xpub)
+                finally:
+                    self._remove_path()
         except BaseException as error:
             self._error = error
             self._bound.put(error)
@@ -155,6 +158,11 @@ class Publisher:
             probe.settimeout(PROBE_S)  # its listener may be stopped, with a full queue
             if probe.connect_ex(str(path)) != errno.ECONNREFUSED:  # that is what a dead daemon leaves behind
                 raise ConfigError(self._cannot_bind("Address already in use"))
+
+    def _remove_path(self) -> None:
+        """Remove our socket's file while we are bound: it cannot be another daemon's yet."""
+        if self.endpoint.startswith("ipc://") and not self.endpoint.startswith("ipc://@"):
+            Path(self.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
 
     def _cannot_bind(self, why: str) -> str:
         return f"cannot bind {self.endpoint}: {why}; choose another with --bind"

@@ -98,6 +98,19 @@ def test_ctrl_c_ends_it_also_when_nobody_speaks(endpoint: str) -> None:
     assert said == ""
 
 
+def test_silence_is_told(endpoint: str) -> None:
+    """Where no daemon answers it says so once, and goes on waiting."""
+    with listening(endpoint) as process:
+        assert process.stderr is not None
+        assert endpoint in process.stderr.readline()
+        with zmq.Context() as context, context.socket(zmq.XPUB) as late:
+            late.bind(endpoint)
+            assert late.poll(30_000), "it has given up"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=5)
+    assert said == ""
+
+
 @pytest.mark.parametrize("wrong", ["nonsense", "http://127.0.0.1:5557", "tcp://127.0.0.1", "tcp://127.0.0.1:port"])
 def test_a_wrong_endpoint_is_told(wrong: str) -> None:
     """One sentence, and exit code 2."""

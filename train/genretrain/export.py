@@ -26,7 +26,7 @@ from genred.errors import BadInputError, GenredError
 from genred.features import Frames, Mfcc
 
 from . import card, checkpoint, dataset, gtzan, recipe
-from .networks import CRNN
+from .networks import CRNN, STEPS
 from .recipe import Recipe
 
 TOLERANCE = 1e-5  # of a probability, between torch and ONNX Runtime
@@ -34,16 +34,16 @@ _CHECKOUT = Path(__file__).parents[2]
 
 
 class Probabilities(nn.Module):
-    """A network whose answer is probabilities instead of logits."""
+    """A network whose answer is probabilities instead of logits, and the steps that they were made of."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: CRNN) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, mfcc: Tensor) -> Tensor:
-        """Probabilities [B, K] of `mfcc` [B, T, C]."""
-        logits: Tensor = self.network(mfcc)
-        return logits.softmax(1)
+    def forward(self, mfcc: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities [B, K] and steps [B, S, F] of `mfcc` [B, T, C]."""
+        steps = self.network.steps(mfcc)
+        return self.network.over_steps(steps).softmax(1), steps
 
 
 def export(run_folder: Path, out: Path, data: Path = Path("data/gtzan")) -> None:
@@ -119,10 +119,21 @@ def _write_graph(network: CRNN, plan: Recipe, path: Path) -> None:
             (torch.zeros(2, plan.window, plan.spec.n_mfcc),),
             str(path),
             input_names=["mfcc"],
-            output_names=["probabilities"],
-            dynamic_axes={"mfcc": {0: "B", 1: "T"}, "probabilities": {0: "B"}},
+            output_names=["probabilities", STEPS],
+            dynamic_axes={"mfcc": {0: "B", 1: "T"}, "probabilities": {0: "B"}, STEPS: {0: "B", 1: "S"}},
             dynamo=False,
         )
+    _hide_steps(path)
+
+
+def _hide_steps(path: Path) -> None:
+    """Make the steps an inner tensor again: being an output gave it its name, and no user needs it."""
+    import onnx
+
+    model = onnx.load(path)
+    (steps,) = [output for output in model.graph.output if output.name == STEPS]
+    model.graph.output.remove(steps)
+    onnx.save(model, path)
 
 
 def _parity(network: CRNN, plan: Recipe, path: Path) -> float:
@@ -131,7 +142,7 @@ def _parity(network: CRNN, plan: Recipe, path: Path) -> float:
     differences = []
     for mfcc in _inputs(network, plan):
         with torch.no_grad():
-            expected = Probabilities(network)(torch.from_numpy(mfcc)).numpy()  # [B, K]
+            expected = Probabilities(network)(torch.from_numpy(mfcc))[0].numpy()  # [B, K]
         differences.append(float(np.abs(classifier.probabilities(mfcc) - expected).max()))
     if not max(differences) <= TOLERANCE:
         raise GenredError(

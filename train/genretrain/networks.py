@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+STEPS = "steps"  # name of the tensor [B, S, F] between what is local in time and what is not, in ONNX files
+
 
 class Standardise(nn.Module):
     """Per coefficient: subtract the training set's mean, divide by its deviation."""
@@ -76,10 +78,18 @@ class CRNN(Network):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Logits [B, K] of MFCC `frames` [B, T, C]."""
+        return self.over_steps(self.steps(frames))
+
+    def steps(self, frames: Tensor) -> Tensor:
+        """Return what is local in time: steps [B, T/8, 256 * C/8] of MFCC `frames` [B, T, C]."""
         x = self.standardise(frames).unsqueeze(1)  # [B, 1, T, C]
         x = self.convolutions(x)  # [B, 256, T/8, C/8]
-        x = x.permute(0, 2, 1, 3).flatten(2)  # [B, T/8, 256 * C/8]
-        x, _ = self.lstm1(x.float())  # [B, T/8, 256]
+        steps: Tensor = x.permute(0, 2, 1, 3).flatten(2).float()  # [B, T/8, 256 * C/8]
+        return steps
+
+    def over_steps(self, steps: Tensor) -> Tensor:
+        """Logits [B, K] of `steps` [B, T/8, 256 * C/8]."""
+        x, _ = self.lstm1(steps)  # [B, T/8, 256]
         x, _ = self.lstm2(x)  # [B, T/8, 128]
         x = torch.relu(self.dense(x[:, -1]))  # [B, 64]
         logits: Tensor = self.output(self.dropout(x))  # [B, K]
@@ -92,6 +102,7 @@ class CRNN(Network):
                 {"kernel": Convolutions.KERNEL, "padding": "same", "filters": f, "pooling": Convolutions.POOL}
                 for f in Convolutions.FILTERS
             ],
+            "steps": STEPS,
             "recurrent": list(self.RECURRENT),
             "dense": self.DENSE,
         }

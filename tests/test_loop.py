@@ -302,7 +302,7 @@ def test_every_recipe_in_the_checkout_can_be_trained(path):
     plan = recipe.read(path)
     network = checkpoint.untrained(plan)
     assert network(torch.zeros(1, plan.window, plan.spec.n_mfcc)).shape == (1, 10)
-    if path.stem != "crnn":
+    if path.stem not in ("crnn", "crnn-90"):
         network_name, mixed = path.stem.removesuffix("-plain"), plan.mixed_precision
         assert plan == recipe.Recipe(network=network_name, mixed_precision=mixed, record_test=True)
 

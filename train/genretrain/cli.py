@@ -6,8 +6,17 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genred.errors import BadInputError, GenredError
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+PREPARED = Path("data/gtzan")
+RESULTS = Path("train/results")
+SPLITS = ("random", "filtered")
+DEVICES = ("cpu", "cuda")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,64 +44,78 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_data, _add_fit, _add_export, _add_evaluate, _add_baseline, _add_reproduce):
+        add(commands)
+    return parser
 
+
+def _add_data(commands: Commands) -> None:
     check = commands.add_parser("check", help="what there is of GTZAN in a folder, and what is wrong with it")
     check.add_argument("--data", type=Path, required=True, help="folder with genres/<genre>/ or logmel/")
     check.set_defaults(run=_check)
 
     repeats = commands.add_parser("repeats", help="pairs of tracks that hold the same recording -> a list")
-    repeats.add_argument("--data", type=Path, default=Path("data/gtzan"))
+    repeats.add_argument("--data", type=Path, default=PREPARED)
     repeats.add_argument("--out", type=Path, default=Path("train/splits/repeats.txt"))
     repeats.set_defaults(run=_repeats)
 
     prepare = commands.add_parser("prepare", help="GTZAN as audio or log-mels -> log-mel archives")
     prepare.add_argument("--data", type=Path, required=True, help="folder with genres/<genre>/ or logmel/")
-    prepare.add_argument("--out", type=Path, default=Path("data/gtzan"))
+    prepare.add_argument("--out", type=Path, default=PREPARED)
     prepare.set_defaults(run=_prepare)
 
+
+def _add_fit(commands: Commands) -> None:
     fit = commands.add_parser("fit", help="train one recipe; goes on from its last epoch")
     fit.add_argument("recipe", type=Path, help="for example train/configs/crnn.toml")
-    fit.add_argument("--data", type=Path, default=Path("data/gtzan"))
+    fit.add_argument("--data", type=Path, default=PREPARED)
     fit.add_argument("--seed", type=int, help="of split and initialisation, instead of the recipe's")
-    fit.add_argument("--split", choices=["random", "filtered"], help="instead of the recipe's")
+    fit.add_argument("--split", choices=SPLITS, help="instead of the recipe's")
     fit.add_argument(
         "--out", type=Path, help="folder of the run (default runs/<recipe>[-<split>][-<seed>], of those given)"
     )
-    fit.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    fit.add_argument("--device", default="cpu", choices=DEVICES)
     fit.add_argument("--threads", type=_positive, default=1, help="of the CPU; more than one gains little")
     fit.set_defaults(run=_fit)
 
+
+def _add_export(commands: Commands) -> None:
     export = commands.add_parser("export", help="best epoch of a run -> one ONNX file with its card")
     export.add_argument("run_folder", type=Path, metavar="RUN", help="for example runs/crnn")
     export.add_argument("--out", type=Path, help="ONNX file (default models/<run>.onnx)")
-    export.add_argument("--data", type=Path, default=Path("data/gtzan"), help="what the run was fitted on")
+    export.add_argument("--data", type=Path, default=PREPARED, help="what the run was fitted on")
     export.set_defaults(run=_export)
 
+
+def _add_evaluate(commands: Commands) -> None:
     evaluate = commands.add_parser("evaluate", help="judge held-out tracks once; write the results into the card")
     evaluate.add_argument("model", type=Path, help="for example models/crnn.onnx; or a finished run, as runs/cnn")
     evaluate.add_argument(
         "--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/ if there is any"
     )
-    evaluate.add_argument("--results", type=Path, default=Path("train/results"), help="folder for every track's answer")
+    evaluate.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answer")
     evaluate.set_defaults(run=_evaluate)
 
+
+def _add_baseline(commands: Commands) -> None:
     baseline = commands.add_parser("baseline", help="fit one of the older classifiers, and judge held-out tracks")
     baseline.add_argument("name", choices=["svm", "knn", "forest"])
-    baseline.add_argument("--data", type=Path, default=Path("data/gtzan"))
-    baseline.add_argument("--split", choices=["random", "filtered"], default="random")
+    baseline.add_argument("--data", type=Path, default=PREPARED)
+    baseline.add_argument("--split", choices=SPLITS, default="random")
     baseline.add_argument("--seed", type=int, default=0, help="of the split, and of the forest")
-    baseline.add_argument("--results", type=Path, default=Path("train/results"), help="folder for every track's answer")
+    baseline.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answer")
     baseline.set_defaults(run=_baseline)
 
+
+def _add_reproduce(commands: Commands) -> None:
     reproduce = commands.add_parser(
         "reproduce", help="every row of the comparison, and its report; goes on when run again"
     )
-    reproduce.add_argument("--data", type=Path, default=Path("data/gtzan"))
-    reproduce.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    reproduce.add_argument("--data", type=Path, default=PREPARED)
+    reproduce.add_argument("--device", default="cpu", choices=DEVICES)
     reproduce.add_argument("--side-by-side", type=_positive, default=2, help="runs at a time, of one thread each")
     reproduce.add_argument("--report-only", action="store_true", help="from the results that there are")
     reproduce.set_defaults(run=_reproduce)
-    return parser
 
 
 def _positive(text: str) -> int:

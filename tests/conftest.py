@@ -38,9 +38,10 @@ def gtzan_folder() -> Path | None:
 
 
 def pytest_configure() -> None:
-    """Let what the tests start hear SIGINT: a shell that runs them in the background ignores it for them."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let what the tests start hear signals that a shell in the background, or nohup, ignores for us."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # a handler is not inherited, as ignoring is
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

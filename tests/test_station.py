@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from genred.messages import Counters, Event
 from genred.sources import Clock
-from genred.station import FILLED_S, STALLED_S, Due
+from genred.station import FILLED_S, LOOK_S, STALLED_S, Due
 from rig import BLOCK_S, DELAY_S, HOP, SPAN, FakeSource, Rig
 
 LIVE = {"device": True, "arrival": True, "none": False}
@@ -661,3 +661,44 @@ def test_how_long_a_worker_may_rest() -> None:
         rig.listen()
     assert rig.station.state == "stalled"
     assert rig.station.until_due_s(rig.now_s) == float("inf")
+
+
+def test_when_a_station_wants_to_be_listened_to() -> None:
+    """When a hop is complete, the ring half full or there is news; else only now and then, however much has come."""
+    rig = Rig()
+    assert rig.station.wants(rig.now_s)
+    rig.listen()
+    assert not rig.station.wants(rig.now_s)
+    rig.connect()
+    assert rig.station.wants(rig.now_s), "a connection is news"
+    rig.deliver(0.02)
+    rig.listen()
+    hop_s = HOP / 2000
+    rig.deliver(hop_s - 0.02)
+    assert not rig.station.wants(rig.now_s)
+    rig.deliver(0.02)
+    assert rig.station.wants(rig.now_s)
+    rig.listen()
+    assert not rig.station.wants(rig.now_s)
+    assert rig.station.wants(rig.now_s + LOOK_S + DELAY_S)
+    rig.end()
+    assert rig.station.wants(rig.now_s), "the end is news"
+
+
+@pytest.mark.parametrize(("rate_hz", "least"), [(2000, 90), (4410, 20)])
+def test_each_window_is_taken_as_soon_as_it_is_complete(rate_hz: int, least: int) -> None:
+    """A worker that listens only when a station wants it finds every window with the block that completed it.
+
+    The resampler hands out 0.4 s of this rig's rate at once, so of those windows only the newest is judged.
+    """
+    rig = Rig()
+    rig.connect(rate_hz)
+    dues: list[Due] = []
+    for _ in range(400):
+        rig.deliver(BLOCK_S)
+        if rig.station.wants(rig.now_s):
+            found = rig.listen()
+            assert all(due.handed_over_s == rig.now_s + DELAY_S for due in found)
+            dues += found
+    assert len(dues) > least
+    assert rig.station.counters()[0].skipped == (0 if rate_hz == 2000 else rig.station.counters()[0].due - len(dues))

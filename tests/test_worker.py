@@ -269,7 +269,7 @@ def test_overruns_of_a_worker_that_is_very_late(desk: Desk) -> None:
     desk.worker.round()
     desk.play(1.5)
     epoch, total = rig.station.counters()
-    assert total.overwritten == 20 * 2000
+    assert 20 * 2000 <= total.overwritten < 20.1 * 2000  # what had come since the worker last listened is in it
     assert total.captured == 32.5 * 2000
     assert epoch.due == epoch.published + epoch.skipped
     assert [event.event for event in desk.publisher.take(Event) if event.event != "state"] == [

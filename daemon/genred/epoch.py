@@ -140,11 +140,6 @@ class Epoch:
         return max(self.pushed - framed, 0)
 
     @property
-    def held(self) -> int:
-        """Native samples taken that the resampler has not given out yet."""
-        return max(self.pushed - self.native_position(self._taken), 0)
-
-    @property
     def progress(self) -> float:
         """How much of the first window is there, 0 to 1."""
         return min(self.frames / self.geometry.window_frames, 1.0)
@@ -153,6 +148,11 @@ class Epoch:
     def until_due_s(self) -> float:
         """Seconds of audio missing to the next window."""
         return (self.due * self._hop + self._span - self._taken) / self.spec.sample_rate
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds between two windows."""
+        return self._hop / self.spec.sample_rate
 
     def native_position(self, sample: int) -> int:
         """Where `sample`, counted at the model's rate, is in the source's own samples."""

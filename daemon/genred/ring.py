@@ -53,6 +53,11 @@ class RingBuffer:
         return self.written - self.read_position
 
     @property
+    def oldest(self) -> int:
+        """Position of the oldest sample that is still there."""
+        return max(self._claimed - self.capacity, 0)
+
+    @property
     def free(self) -> int:
         """Samples that can be written without overwriting any; for the writer."""
         return self.capacity - self.waiting
@@ -70,9 +75,9 @@ class RingBuffer:
     def read(self, until: int) -> Read:
         """Take the samples up to position `until`, at most what is written. Never waits."""
         until = min(until, self.written)
-        begin = min(max(self.read_position, self._claimed - self.capacity), until)
+        begin = min(max(self.read_position, self.oldest), until)
         block = self._copy(begin, until)
-        torn = min(max(self._claimed - self.capacity - begin, 0), len(block))
+        torn = min(max(self.oldest - begin, 0), len(block))
         overwritten = begin + torn - self.read_position
         self.read_position = until
         return Read(overwritten, block[torn:])

@@ -5,8 +5,8 @@ Everything here belongs to the worker's thread; the source runs in one that its 
 
 from __future__ import annotations
 
+import math
 import time
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from .sources import Intake, Opened, Stamp
 from .supervisor import Notice, Supervisor
 
 FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
+LOOK_S = 0.25  # a station is listened to at least so often
 STALLED_S = 2.0  # a live source that delivers nothing for so long is stalled
 
 NewEpoch = Callable[[int, float | None], Epoch]  # (rate_hz, gain_db)
@@ -81,9 +82,15 @@ class Station:
         self._absent = False  # the device was gone, and nobody has counted yet for how long
         self._last_block_s = 0.0
         self._connected_s = 0.0
-        self._listened_s = self.since_s
+        self._listened_s = -math.inf
         self._books = Books()
         self._epochs = 0
+
+    def wants(self, now_s: float) -> bool:
+        """Whether to listen now; to ask costs little, to listen costs much the same for few samples as for many."""
+        if now_s - self._listened_s >= LOOK_S or self._supervisor.news:
+            return True
+        return self.stretch is not None and self.stretch.intake.pressing
 
     def listen(self, now_s: float) -> list[Due]:
         """Hear what has come; return the windows that are due. A live station keeps only its newest."""
@@ -101,6 +108,12 @@ class Station:
         self._watch(now_s)
         self._listened_s = now_s
         return self._newest(dues) if self.source.live else dues
+
+    def _expect(self) -> None:
+        """Say at which sample the next window will be complete, or the next hop of the first one."""
+        intake, epoch = self._present.intake, self._present.epoch
+        missing_s = min(epoch.until_due_s, epoch.hop_s)
+        intake.wanted = intake.ring.read_position + math.ceil(missing_s * intake.rate_hz)
 
     def until_due_s(self, now_s: float) -> float:
         """Seconds until the next window can be complete, 0 if overdue; inf if there is nothing to wait for."""
@@ -137,37 +150,32 @@ class Station:
             self._connected_s = now_s
             self._absent = self.source.clock == "device" and self._last_block_s > 0
             self._begin(intake, at=0)
+            self._expect()
         return self.stretch is not None
 
     def _hear(self) -> list[Due]:
         """Take what has come by now and no more: a fast writer would keep the worker here."""
         dues: list[Due] = []
-        intake, stamps = self._present.intake, []
+        intake = self._present.intake
         for left in reversed(range(len(intake.stamps))):
-            stamps.append(intake.stamps.popleft())
-            self._count_absence(stamps[-1])
-            self._last_block_s = stamps[-1].monotonic_s
-            missing = self._ask_clock(stamps[-1])
-            if missing or not left:  # all at once, but for a gap: a call costs more than its samples
-                dues += self._feed(stamps)
-                dues += self._lose(missing, stamps[-1]) if missing else []
-                stamps = []
+            stamp = intake.stamps.popleft()
+            self._count_absence(stamp)
+            self._last_block_s = stamp.monotonic_s
+            missing = self._ask_clock(stamp)
+            if missing or not left or stamp.position >= max(intake.wanted, intake.ring.oldest + 1):
+                dues += self._feed(stamp)  # at once what completes no window: a call costs more than its samples
+                dues += self._lose(missing, stamp) if missing else []
         return dues
 
-    def _feed(self, stamps: list[Stamp]) -> list[Due]:
-        """Feed what `stamps` stand for."""
+    def _feed(self, stamp: Stamp) -> list[Due]:
+        """Feed what has been handed over up to `stamp`."""
         dues: list[Due] = []
-        read = self._present.intake.ring.read(stamps[-1].position)
+        read = self._present.intake.ring.read(stamp.position)
         if read.overwritten:
-            dues += self._overrun(read.overwritten, stamps[-1], at=stamps[-1].position - len(read.block))
-        windows = self._present.epoch.feed(_mono(read.block))
-        return dues + [self._due(window, self._completed_by(window, stamps)) for window in windows]
-
-    def _completed_by(self, window: Window, stamps: list[Stamp]) -> Stamp:
-        """Find the hand-over, one of `stamps` that have just been fed, whose block completed `window`."""
-        epoch = self._present.epoch
-        after = epoch.pushed - epoch.held - epoch.native_position(window.last_sample + 1)  # samples fed since
-        return stamps[bisect_left(stamps, stamps[-1].position - after, hi=len(stamps) - 1, key=lambda s: s.position)]
+            dues += self._overrun(read.overwritten, stamp, at=stamp.position - len(read.block))
+        dues += [self._due(window, stamp) for window in self._present.epoch.feed(_mono(read.block))]
+        self._expect()
+        return dues
 
     def _count_absence(self, stamp: Stamp) -> None:
         """Count what a device could not deliver between two connections as lost, in the books of the second."""

@@ -145,6 +145,11 @@ class Supervisor:
         """Pieces of input left out so far."""
         return self._undecoded + (self._attempt.undecoded if self._attempt else 0)
 
+    @property
+    def news(self) -> bool:
+        """Whether there is a connection to take, or an end to tell of."""
+        return bool(self.arrivals) or (self._attempt is not None and self._attempt.notice is not None)
+
     def attend(self, now_s: float) -> Notice | None:
         """Do a round: say how the attempt ended, if it has, or begin the next one, if it is time."""
         if self._attempt is not None and self._attempt.notice is not None:

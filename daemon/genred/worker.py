@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 STATUS_S = 1.0
 REST_MOST_S = 0.1  # the rings are drained at least so often
 REST_LEAST_S = 0.003  # between two looks for a window that is about to be complete
+REST_A_STATION_S = 1e-4  # longer with each station: what comes due meanwhile is judged in one batch
 
 
 class Worker:
@@ -86,15 +87,14 @@ class Worker:
         try:
             while not self._ending:
                 self.round()
-                self._wake.wait(self._rest_s())
-                self._wake.clear()
+                self._rest()
         except BaseException as error:
             self.error = error
 
     def round(self) -> None:
-        """Listen to every station once, and answer all windows that are due together."""
+        """Listen to every station that has something to say, and answer all windows that are due together."""
         now_s = time.monotonic()
-        dues = [due for station in self._stations for due in station.listen(now_s)]
+        dues = [due for station in self._stations if station.wants(now_s) for due in station.listen(now_s)]
         for due, verdict in zip(dues, self._classifier.judge([d.window for d in dues]), strict=True):
             self._answer(due, verdict)
         for station in self._stations:
@@ -104,10 +104,14 @@ class Worker:
         self._tell_status(now_s)
         self.round_s = time.monotonic()
 
-    def _rest_s(self) -> float:
+    def _rest(self) -> None:
+        """Rest until a window should be complete or a source wakes us; a little in any case."""
         now_s = time.monotonic()
-        soonest = min((station.until_due_s(now_s) for station in self._stations), default=REST_MOST_S)
-        return min(max(soonest / 2, REST_LEAST_S), REST_MOST_S)
+        least_s = min(REST_LEAST_S + REST_A_STATION_S * len(self._stations), REST_MOST_S)
+        soonest_s = min((station.until_due_s(now_s) for station in self._stations), default=REST_MOST_S)
+        if self._wake.wait(min(max(soonest_s, least_s), REST_MOST_S)) and not self._ending:
+            time.sleep(max(now_s + least_s - time.monotonic(), 0.0))
+        self._wake.clear()
 
     def _answer(self, due: Due, verdict: Verdict | BatchError) -> None:
         if isinstance(verdict, BatchError):

@@ -29,9 +29,14 @@ class Intake:
     rate_hz, channels : int
         As delivered; they never change within one intake.
     wake : threading.Event
-        Set after a write that could wait, so that the worker need not poll for it.
+        Set after a write that could wait and brought what the worker waits for, so that it need not poll.
     stop : threading.Event
         Ends the waiting of a writer when the daemon stops.
+
+    Attributes
+    ----------
+    wanted : int
+        Position that completes the next window, as the worker expects; written by the worker only.
     """
 
     def __init__(
@@ -47,8 +52,15 @@ class Intake:
         self.stamps: deque[Stamp] = deque(maxlen=100_000)  # append and popleft are atomic
         self.overflows = 0  # times the driver said it lost input; written by the writer only
         self.closed = False
+        self.wanted = 0
         self._wake = wake or threading.Event()
         self._stop = stop or threading.Event()
+
+    @property
+    def pressing(self) -> bool:
+        """Whether the worker should look now: a window is complete, the ring is half full, or no more will come."""
+        ring = self.ring
+        return self.closed or ring.written >= self.wanted or ring.waiting > ring.capacity // 2
 
     def overwrite(self, block: Block) -> None:
         """Append `block` [N, channels] without waiting, whatever the reader does. For driver callbacks."""
@@ -61,7 +73,8 @@ class Intake:
             part, block = block[: self.ring.free], block[self.ring.free :]
             if len(part):
                 self.overwrite(part)
-                self._wake.set()
+                if self.pressing:
+                    self._wake.set()
             if len(block):
                 self._stop.wait(FULL_WAIT_S)
 

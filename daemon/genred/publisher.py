@@ -148,7 +148,7 @@ class Publisher:
 
     @contextlib.contextmanager
     def _own_file(self) -> Iterator[None]:
-        """At the end remove the socket's file, which libzmq leaves behind: still bound, so that nobody else takes it."""
+        """At the end remove the socket's file, which libzmq leaves behind; still bound, so nobody else takes it."""
         path = self._path()
         if path is None:
             yield

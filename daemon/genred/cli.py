@@ -183,19 +183,9 @@ def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | Non
     \b
     genred listen --type estimate | jq -r '[.station, .label, .confidence] | @tsv'
     """
-    from .messages import encode
-    from .subscriber import TYPES, Subscriber
+    from . import listen as listening
 
-    with Subscriber(endpoint, types or TYPES, station) as subscriber:
-        told = 0
-        for number, message in enumerate(subscriber, start=1):
-            if subscriber.gaps > told:
-                click.echo(f"genred: {subscriber.gaps - told} messages missed before this one", err=True)
-                told = subscriber.gaps
-            sys.stdout.buffer.write(encode(message) + b"\n")
-            sys.stdout.flush()
-            if number == count:
-                return
+    listening.listen(endpoint, types, station, count)
 
 
 @main.command()

@@ -98,6 +98,18 @@ def test_ctrl_c_ends_it_also_when_nobody_speaks(endpoint: str) -> None:
     assert said == ""
 
 
+def test_it_says_that_nobody_answers(daemon: Start, endpoint: str, small_model: Path) -> None:
+    """Where nothing comes it says so once, and what to do; it goes on, and prints what comes then."""
+    with listening(endpoint, "--station", "demo", "--count", "3") as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        daemon("demo:", "--model", small_model)
+        told, rest = process.communicate(timeout=60)
+    assert said.startswith(f"genred: nothing of a station 'demo' has come from {endpoint} yet; ")
+    assert all(words in said for words in ("genred run", "--bind"))
+    assert (len(told.splitlines()), rest, process.returncode) == (3, "", 0)
+
+
 @pytest.mark.parametrize("wrong", ["nonsense", "http://127.0.0.1:5557", "tcp://127.0.0.1", "tcp://127.0.0.1:port"])
 def test_a_wrong_endpoint_is_told(wrong: str) -> None:
     """One sentence, and exit code 2."""

@@ -22,6 +22,7 @@ from genred.card import CARD_KEY, ModelCard
 from genred.features import GainRule, MfccSpec, Samples
 from genred.messages import Message
 from genred.subscriber import Subscriber
+from screens import Open, Terminal, genred_command, terminals
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -166,6 +167,23 @@ def genred(*arguments: str | Path, timeout_s: float = 60, **options: object) -> 
     """Run ``genred`` to its end."""
     command = [sys.executable, "-m", "genred", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def terminal() -> Iterator[Open]:
+    """Open terminals with a program in them; they are closed at the end of the test."""
+    with terminals() as open_one:
+        yield open_one
+
+
+@pytest.fixture
+def run(terminal: Open, endpoint: str, small_model: Path) -> Open:
+    """Start ``genred run`` in a terminal."""
+
+    def start(*sources: str | Path, **options: object) -> Terminal:
+        return terminal(*genred_command("run", *sources, "--model", small_model, "--bind", endpoint), **options)
+
+    return start
 
 
 class Daemon:

@@ -17,6 +17,7 @@ from conftest import LABELS
 from genred.dashboard import LogLine, Painter, View, render
 from genred.dashboard.gauges import COLOURS, colour, letters_of
 from genred.dashboard.letters import large, larger
+from genred.dashboard.picture import farewell
 from genred.dashboard.view import ORDERS, ordered
 from genred.messages import Estimate, Hello, StationInfo, Status
 from genred.messages import decode as message_of
@@ -85,9 +86,10 @@ def test_the_picture_fills_the_terminal(count: int, size: tuple[int, int]) -> No
 def test_one_station_is_told_wholly(size: tuple[int, int]) -> None:
     """State, window, hop, latency, age, losses, level, provider, endpoint, readers, model and claim, all genres."""
     text = drawn(one_station(), size, logs=(LogLine("12:00:00", 20, "a line of the log"),))
-    wanted = ["kitchen", "● running", "23.3 s", "hop 0.93 s", "14 ms", "0.1 s old", "0.1 s, 1 windows skipped", "mic:"]
+    wanted = ["kitchen", "● running", "23.3 s", "hop 0.93 s", "14 ms", "0.1 s old", "0.1 s, 1 window skipped", "mic:"]
     wanted += ["-38 dBFS", "peak -12", "gain +18", "crnn on cpu", "81% of 200 tracks", "tcp://127.0.0.1:5557"]
-    wanted += ["2 subscriptions", "48000 Hz", "2 overflows", "q quit", "p pause", "12:00:00 a line of the log", "jazz"]
+    wanted += ["2 subscriptions", "48000 Hz", "1 loss, 2 overflows", "q quit", "p pause", "jazz"]
+    wanted += ["12:00:00 a line of the log"]
     assert [one for one in wanted if one not in text] == []
     assert all(re.search(rf"{label} .*\d%", text) for label in LABELS)
 
@@ -107,6 +109,20 @@ def test_an_absent_station_has_no_answer(state: str) -> None:
     assert all(row.rstrip() in text for row in large(state))
     assert "no such device" in text
     assert large("jazz 75%")[0].rstrip() not in text
+
+
+@pytest.mark.parametrize("old", [{"state": "lost"}, {"state": "stalled"}, {"state": "ended"}, {"stale_s": 12.0}])
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_was_measured_last_is_not_shown_as_new(count: int, old: dict[str, object]) -> None:
+    """A station that is not heard has no level, latency or age, neither as a number nor as a meter."""
+
+    def picture(stale_s: float = 0.0, **changes: object) -> str:
+        snapshot = one_station(**changes)
+        return drawn(replace(snapshot, stations=(replace(snapshot.stations[0], stale_s=stale_s),) * count), (160, 50))
+
+    measured = ["14 ms", "▮", *(["0.1 s old", "-38 dBFS", "peak -12"] if count == 1 else [])]
+    assert all(words in picture() for words in measured)
+    assert not any(words in picture(**old) for words in measured)  # type: ignore[arg-type]
 
 
 def test_what_is_old_is_called_stale() -> None:
@@ -224,6 +240,19 @@ def test_many_stations_cost_little() -> None:
         return min(costs)
 
     assert cost_s(stations(300)) < 5 * cost_s(stations(30))
+
+
+def test_the_farewell_says_what_was_last() -> None:
+    """A line each station, in order of names: label and confidence, or the state and why; text stays text."""
+    lost = one_station(station="attic", state="lost", text="no such device \x1b[31m").stations
+    old = (replace(one_station(station="[b]hall").stations[0], stale_s=12.0),)
+    snapshot = replace(one_station(), stations=(*one_station().stations, *old, *lost))
+    assert farewell(snapshot) == [
+        "[b]hall  jazz 75% (12 s ago)",
+        "attic    lost: no such device \N{REPLACEMENT CHARACTER}[31m",
+        "kitchen  jazz 75%",
+    ]
+    assert farewell(replace(snapshot, stations=())) == []
 
 
 def test_the_screenshot_is_of_a_recorded_run(tmp_path: Path) -> None:

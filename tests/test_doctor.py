@@ -200,10 +200,13 @@ def test_an_endpoint_of_something_else_is_a_fault() -> None:
     assert (finding.verdict, finding.remedy) == ("fault", "choose another with --bind")
 
 
-def test_a_badly_written_endpoint_is_a_fault() -> None:
-    """What is no endpoint is told with an example of one."""
-    finding = only(check_endpoint("5557"))
-    assert (finding.verdict, "tcp://" in finding.remedy) == ("fault", True)
+@pytest.mark.parametrize(
+    "bind", ["5557", "", "ipc://*", "ipc:///nowhere/genred", "ipc:///tmp/" + "x" * 200, "ipc://a\0b", "tcp://\udcff:1"]
+)
+def test_a_badly_written_endpoint_is_a_fault(bind: str) -> None:
+    """What is no endpoint is told as such, and not as a fault of genred, with an example of one."""
+    finding = only(guarded("endpoint", partial(check_endpoint, bind)))
+    assert (finding.verdict, "tcp://127.0.0.1:5557" in finding.remedy) == ("fault", True)
 
 
 def terminal(width: int, height: int, encoding: str = "utf-8", *, real: bool = True) -> Console:

@@ -35,6 +35,7 @@ from genred.messages import (
     Process,
     StationInfo,
     Status,
+    counted,
     decode,
     encode,
     plain,
@@ -571,3 +572,9 @@ def test_plain_text_cannot_steer_a_terminal() -> None:
     """Text from outside loses its control characters and its excess."""
     assert plain("caf\u00e9 \x1b[31mred\r\n") == "caf\u00e9 \ufffd[31mred\ufffd\ufffd"
     assert len(plain("a" * 10_000)) == 500
+
+
+def test_what_is_counted_is_one_or_many() -> None:
+    """One thing is no plural; where an s is not enough the plural is given."""
+    assert [counted(n, "station") for n in (0, 1, 2)] == ["0 stations", "1 station", "2 stations"]
+    assert [counted(n, "loss", "losses") for n in (1, 2)] == ["1 loss", "2 losses"]

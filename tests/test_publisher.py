@@ -469,12 +469,36 @@ def test_socket_of_a_dead_daemon_is_taken_over(context: Context, tmp_path: Path)
         assert receive(reader).boot == publisher.boot
 
 
-def test_a_socket_is_removed_at_the_end(tmp_path: Path) -> None:
-    """A daemon that ends leaves no file behind."""
+def test_the_end_removes_the_socket(context: Context, tmp_path: Path) -> None:
+    """A publisher that ends leaves no file behind, whether it ends in order or by an error."""
+    path = tmp_path / "genred"
+    for _ in range(2):
+        with publishing(f"ipc://{path}") as publisher, reading(context, f"ipc://{path}") as reader:
+            wait_for(lambda: publisher.subscriptions == 1)
+            assert path.is_socket()
+            publisher.send(golden("hello-minimal"))
+            assert receive(reader).boot == publisher.boot
+        assert not path.exists()
+    with publishing(f"ipc://{path}") as publisher:
+        publisher.send(cast("Any", "this is no message"))
+        wait_for(lambda: not path.exists())
+
+
+def test_the_end_removes_nothing_of_others(tmp_path: Path) -> None:
+    """What has taken the place of the socket stays, be it a file or the socket of another daemon."""
     path = tmp_path / "genred"
     with publishing(f"ipc://{path}"):
-        assert path.is_socket()
-    assert not path.exists()
+        path.unlink()
+        path.write_text("la la la")
+    assert path.read_text() == "la la la"
+    path.unlink()
+    with publishing(f"ipc://{path}"):
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+    assert path.is_socket()
+    with publishing("ipc://@genred-test"):
+        pass
 
 
 def test_close_delivers_what_is_queued(context: Context, where: str) -> None:

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from .errors import GenredError
 from .messages import plain
 
 PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
-FIRST_MESSAGE_S = 2.0  # a status comes each second
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 INTERRUPTED = 130  # as a shell says of SIGINT
@@ -185,21 +183,9 @@ def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | Non
     \b
     genred listen --type estimate | jq -r '[.station, .label, .confidence] | @tsv'
     """
-    from .messages import encode
-    from .subscriber import TYPES, Subscriber
+    from . import listen as listening
 
-    with Subscriber(endpoint, types or TYPES, station) as subscriber:
-        told, first = 0, subscriber.receive(FIRST_MESSAGE_S)
-        if first is None:
-            click.echo(f"genred: nothing has come from {plain(endpoint)} yet; is a daemon running there?", err=True)
-        for number, message in enumerate(chain([first] if first else [], subscriber), start=1):
-            if subscriber.gaps > told:
-                click.echo(f"genred: {subscriber.gaps - told} messages missed before this one", err=True)
-                told = subscriber.gaps
-            sys.stdout.buffer.write(encode(message) + b"\n")
-            sys.stdout.flush()
-            if number == count:
-                return
+    listening.listen(endpoint, types, station, count)
 
 
 @main.command()

@@ -19,7 +19,7 @@ import msgspec
 from .audio_server import AudioServer, ServerSource, ask_server
 from .ear import Level, hear
 from .errors import GenredError, SourceError, SourceLost
-from .messages import plain
+from .messages import counted, plain
 
 CHILD = (sys.executable, "-P", "-m", "genred.devices")  # -P: nothing of the current folder is imported
 LIST_TIMEOUT_S = 15.0  # every device is asked for every rate
@@ -79,14 +79,12 @@ def list_inputs(child: Sequence[str] = CHILD, timeout_s: float = LIST_TIMEOUT_S)
 def listen(
     selector: str, source: str = "", *, child: Sequence[str] = CHILD, timeout_s: float = LISTEN_TIMEOUT_S
 ) -> Level:
-    """Hear a second of ``mic:SELECTOR``; where that leads to an audio server, of its `source`.
+    """Let the child `hear` ``mic:SELECTOR``; where that leads to an audio server, its `source`.
 
     Raises
     ------
-    SourceError
-        If PortAudio is missing.
-    SourceLost
-        If the input cannot be opened or delivers nothing.
+    SourceError, SourceLost
+        As `hear` does; also if the child does not answer.
     """
     return _ask([*child, selector], f"the input {selector!r}", Level, timeout_s, source)
 
@@ -150,7 +148,7 @@ def as_lines(listing: Listing, server: AudioServer | str) -> Iterator[str]:
 
 def _input_row(one: Input) -> list[str]:
     rates = " ".join(map(str, one.rates_hz or (one.default_rate_hz,)))
-    channels = f"{one.channels} channel{'s' if one.channels > 1 else ''}"
+    channels = counted(one.channels, "channel")
     return ["*" if one.default else "", f"mic:{one.index}", one.name, one.host_api, channels, f"{rates} Hz"]
 
 

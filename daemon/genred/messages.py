@@ -344,6 +344,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:500])
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`number` and what there are so many of: ``1 loss``, ``2 losses``; `many` is `one` and an s unless it is given."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def schema() -> dict[str, Any]:
     """JSON Schema of a message as this version writes it: what has a default is always written."""
     document = msgspec.json.schema(Message)

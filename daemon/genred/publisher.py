@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import os
 import queue
 import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,11 +128,9 @@ class Publisher:
         try:
             with zmq.Context() as context, context.socket(zmq.XPUB) as xpub:
                 self._bind(xpub)
-                self._bound.put(None)
-                try:
+                with self._own_file():
+                    self._bound.put(None)
                     self._serve(xpub)
-                finally:
-                    self._remove_path()
         except BaseException as error:
             self._error = error
             self._bound.put(error)
@@ -141,14 +141,35 @@ class Publisher:
         xpub.setsockopt(zmq.LINGER, LINGER_MS)
         xpub.setsockopt(zmq.MAXMSGSIZE, MOST_SUBSCRIPTION_BYTES)
         xpub.setsockopt(zmq.IPV6, "[" in self.endpoint)
-        self._check_path()
+        path = self._path()
+        if path is not None:
+            self._check_free(path)
         xpub.bind(self.endpoint)
 
-    def _check_path(self) -> None:
-        """Refuse a path that is in use: libzmq would delete what is there, be it a song or a daemon's socket."""
-        path = Path(self.endpoint.removeprefix("ipc://"))
+    @contextlib.contextmanager
+    def _own_file(self) -> Iterator[None]:
+        """At the end remove the socket's file, which libzmq leaves behind; still bound, so nobody else takes it."""
+        path = self._path()
+        if path is None:
+            yield
+            return
+        ours = path.stat()
         try:
-            if not self.endpoint.startswith("ipc://") or not path.exists():
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # somebody has removed it
+                if os.path.samestat(path.stat(), ours):  # nor has somebody put another in its place
+                    path.unlink()
+
+    def _path(self) -> Path | None:
+        """Path of the socket, if it is one that is a file: a name that begins with @ has none."""
+        scheme, _, name = self.endpoint.partition("://")
+        return Path(name) if scheme == "ipc" and not name.startswith("@") else None
+
+    def _check_free(self, path: Path) -> None:
+        """Refuse a path that is in use: libzmq would delete what is there, be it a song or a daemon's socket."""
+        try:
+            if not path.exists():
                 return
         except OSError as error:  # the name is too long
             raise ConfigError(self._cannot_bind(str(error.strerror))) from error
@@ -158,11 +179,6 @@ class Publisher:
             probe.settimeout(PROBE_S)  # its listener may be stopped, with a full queue
             if probe.connect_ex(str(path)) != errno.ECONNREFUSED:  # that is what a dead daemon leaves behind
                 raise ConfigError(self._cannot_bind("Address already in use"))
-
-    def _remove_path(self) -> None:
-        """Remove our socket's file while we are bound: it cannot be another daemon's yet."""
-        if self.endpoint.startswith("ipc://") and not self.endpoint.startswith("ipc://@"):
-            Path(self.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
 
     def _cannot_bind(self, why: str) -> str:
         return f"cannot bind {self.endpoint}: {why}; choose another with --bind"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 TYPES = ("hello", "estimate", "event", "status")
+FIRST_ANSWER_S = 2.0  # connecting may take so long; a daemon says hello to a new subscriber at once
+REMEDY = "is a daemon running there? Start one with genred run, or name the endpoint that it was given with --bind"
 
 
 @dataclass

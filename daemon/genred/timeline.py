@@ -17,7 +17,7 @@ from .card import find_model
 from .classifier import Classifier, Verdict
 from .classify import Answer, Timeline, listen_to
 from .errors import ConfigError, GenredError, SourceError
-from .messages import plain
+from .messages import counted, plain
 from .runtime import Provider
 from .sources.file import duration_s
 
@@ -149,12 +149,12 @@ def _verdict(verdict: Verdict) -> str:
 def _remarks(timeline: Timeline) -> str:
     remarks = [f"{timeline.seconds:.1f} s"]
     remarks += ["narrow-band"] if timeline.narrow_band else []
-    for count, what in (
-        (timeline.nonfinite, "samples were not numbers"),
-        (timeline.undecoded, "damaged pieces left out"),
-        (timeline.failed, "windows without a usable answer"),
+    for count, one, many in (
+        (timeline.nonfinite, "sample was not a number", "samples were not numbers"),
+        (timeline.undecoded, "damaged piece left out", "damaged pieces left out"),
+        (timeline.failed, "window without a usable answer", "windows without a usable answer"),
     ):
-        remarks += [f"{count} {what}"] if count else []
+        remarks += [counted(count, one, many)] if count else []
     return f"  ({', '.join(remarks)})"
 
 

@@ -8,17 +8,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .messages import Estimate, Event, Hello, Message, Status, plain
+from .messages import Estimate, Event, Hello, Message, Status, counted, plain
 from .signals import asked_to_end
 from .snapshot import Past, Snapshot, StationView, describe, is_trouble
-from .subscriber import Subscriber
+from .subscriber import FIRST_ANSWER_S, REMEDY, Subscriber
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 REBUILD_S = 0.5  # between two snapshots
 STALE_S = 3.0  # a station tells of itself each second
-FIRST_ANSWER_S = 1.5  # connecting may take so long
 
 Show = Callable[[Snapshot], bool]
 
@@ -136,10 +135,11 @@ def _tell(snapshot: Snapshot, answered: bool | None) -> bool | None:
     """Log when a daemon begins to answer, or does so no more; return whether it does."""
     hello = snapshot.hello
     if snapshot.remark.startswith("no daemon") and answered is not False:
-        log.warning("%s", snapshot.remark)
+        log.warning("%s; %s", snapshot.remark, REMEDY)
         return False
     if hello is not None and not snapshot.remark and answered is not True:
-        log.info("genred %s answers at %s, %d stations", plain(hello.daemon), snapshot.endpoint, len(hello.stations))
+        stations = counted(len(hello.stations), "station")
+        log.info("genred %s answers at %s with %s", plain(hello.daemon), snapshot.endpoint, stations)
         return True
     return answered
 

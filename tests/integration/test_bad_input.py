@@ -38,11 +38,11 @@ def good(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("sources", "words"),
     [
-        (["file:%00.wav"], ["no file can have that name"]),
         (["http://radio.example/"], ["unknown scheme 'http'", "mic:, file:, demo:"]),
         (["missing.wav"], ["no file missing.wav"]),
         (["."], ["folder"]),
         (["empty.wav"], ["empty.wav is empty"]),
+        (["file:%00"], ["No file can have that name"]),
         (["noise.wav"], ["noise.wav", "not audio"]),
         (["a=demo:", "a=good.wav"], ["'a'", "2 times"]),
         (["Radio=demo:"], ["'Radio' is not a station name", "a-z"]),
@@ -167,14 +167,14 @@ def test_an_absent_device_is_retried(daemon: Start, endpoint: str, small_model: 
 
 
 @needs_portaudio
-@pytest.mark.parametrize("device", ["mic:nosuchdevice", f"absent=mic:{10**20}"])
-def test_a_required_device_must_come(endpoint: str, small_model: Path, device: str) -> None:
+@pytest.mark.parametrize("device", ["nosuchdevice", "99999999999999999999"])
+def test_a_required_device_must_come(device: str, endpoint: str, small_model: Path) -> None:
     """With --require the daemon gives up a station that is absent for so long: exit code 3, and why."""
-    arguments = (device, "--bind", endpoint, "--model", small_model, "--require", "1")
+    arguments = (f"mic:{device}", "--bind", endpoint, "--model", small_model, "--require", "1")
     result = genred("run", *arguments)
     said = [line for line in result.stderr.splitlines() if line.startswith("genred: ")]
     assert len(said) == 1, (result.returncode, result.stderr)
-    assert re.search("(nosuchdevice|absent) is lost for 1 s", said[0])
+    assert f"{device} is lost for 1 s" in said[0]
     assert "Traceback" not in result.stderr
     assert result.returncode == 3
 

@@ -149,7 +149,7 @@ def test_a_lost_station_comes_back(daemon: Start, tmp_path: Path, small_model: P
 
 
 def test_two_daemons_live_side_by_side(daemon: Start, tmp_path: Path, small_model: Path) -> None:
-    """Endpoints may be ipc sockets; what a killed daemon left behind does not stop the next."""
+    """Endpoints may be ipc sockets; what a killed daemon left behind does not stop the next, which clears it away."""
     path = write_wav(tmp_path / "brief.wav", music(3.0))
     bind = f"ipc://{tmp_path}/socket"
     one = daemon("demo:", "--bind", bind, "--model", small_model)
@@ -157,4 +157,6 @@ def test_two_daemons_live_side_by_side(daemon: Start, tmp_path: Path, small_mode
         collect(subscriber, lambda ms: bool(statuses(ms)))
     one.process.kill()
     one.wait()
+    assert (tmp_path / "socket").is_socket()
     assert genred("run", path, "--bind", bind, "--model", small_model).returncode == 0
+    assert not (tmp_path / "socket").exists()

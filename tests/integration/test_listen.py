@@ -98,17 +98,16 @@ def test_ctrl_c_ends_it_also_when_nobody_speaks(endpoint: str) -> None:
     assert said == ""
 
 
-def test_silence_is_told(endpoint: str) -> None:
-    """Where no daemon answers it says so once, and goes on waiting."""
-    with listening(endpoint) as process:
+def test_it_says_that_nobody_answers(daemon: Start, endpoint: str, small_model: Path) -> None:
+    """Where nothing comes it says so once, and what to do; it goes on, and prints what comes then."""
+    with listening(endpoint, "--station", "demo", "--count", "3") as process:
         assert process.stderr is not None
-        assert endpoint in process.stderr.readline()
-        with zmq.Context() as context, context.socket(zmq.XPUB) as late:
-            late.bind(endpoint)
-            assert late.poll(30_000), "it has given up"
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=5)
-    assert said == ""
+        said = process.stderr.readline()
+        daemon("demo:", "--model", small_model)
+        told, rest = process.communicate(timeout=60)
+    assert said.startswith(f"genred: nothing of a station 'demo' has come from {endpoint} yet; ")
+    assert all(words in said for words in ("genred run", "--bind"))
+    assert (len(told.splitlines()), rest, process.returncode) == (3, "", 0)
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "http://127.0.0.1:5557", "tcp://127.0.0.1", "tcp://127.0.0.1:port"])

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from screens import Terminal, genred_command, terminals
 from wholly import Start, statuses, windows
 
 from conftest import LABELS, collect, music, subscribed, write_wav
+from screens import Open, genred_command
 
 SIZES = [(80, 24), (100, 30), (160, 50)]
-Open = Callable[..., Terminal]
-
-
-@pytest.fixture
-def terminal() -> Iterator[Open]:
-    with terminals() as open_one:
-        yield open_one
-
-
-@pytest.fixture
-def run(terminal: Open, endpoint: str, small_model: Path) -> Open:
-    """Start ``genred run`` in a terminal."""
-
-    def start(*sources: str | Path, **options: object) -> Terminal:
-        return terminal(*genred_command("run", *sources, "--model", small_model, "--bind", endpoint), **options)
-
-    return start
+ANSWER = re.compile(rf"(?:{'|'.join(LABELS)}) \d+%")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -88,6 +72,18 @@ def test_keys(run: Open) -> None:
     one.type("pq")
     assert one.wait() == 0
     assert one.restored
+
+
+def test_the_last_answers_stay(run: Open, tmp_path: Path) -> None:
+    """After the end a line for each station is on the screen: its name, and what it heard last."""
+    one = run("kitchen=demo:", write_wav(tmp_path / "brief.wav", music(3.0)))
+    one.sees("brief", "● ended", "kitchen", "● running")
+    one.wait_for(lambda: len(ANSWER.findall(one.text)) == 2)
+    one.type("q")
+    assert one.wait() == 0
+    brief, kitchen = one.lines[-2:]
+    assert re.fullmatch(rf"brief    {ANSWER.pattern}", brief)
+    assert re.fullmatch(rf"kitchen  {ANSWER.pattern}", kitchen)
 
 
 def test_ctrl_c_and_ctrl_s(run: Open) -> None:

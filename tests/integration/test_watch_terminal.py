@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from screens import Terminal, genred_command, terminals
 from wholly import Start
 
 from conftest import LABELS, genred
 from genred.clock import UtcClock
 from genred.messages import decode
 from genred.publisher import Publisher
+from screens import Open, genred_command
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HOSTILE = "[bold]loud[/bold] [/b] \x1b[31mred \u202eback \x9b2J"
 
 
 @pytest.fixture
-def watch(endpoint: str) -> Iterator[Callable[..., Terminal]]:
+def watch(terminal: Open, endpoint: str) -> Open:
     """Start ``genred watch`` in a terminal."""
-    with terminals() as open_one:
-        yield lambda **options: open_one(*genred_command("watch", endpoint), **options)
+    return lambda **options: terminal(*genred_command("watch", endpoint), **options)
 
 
-def test_it_outlives_the_daemon(
-    watch: Callable[..., Terminal], daemon: Start, endpoint: str, small_model: Path
-) -> None:
+def test_it_outlives_the_daemon(watch: Open, daemon: Start, endpoint: str, small_model: Path) -> None:
     """It waits for a daemon, shows it, calls it stale when it is gone, and shows the next one; q ends it with 0."""
     one = watch()
     one.sees(f"no daemon answers at {endpoint}")
@@ -46,10 +42,11 @@ def test_it_outlives_the_daemon(
     one.type("q")
     assert one.wait() == 0
     assert one.restored
+    assert {"hall", "kitchen"} <= {line.partition(" ")[0] for line in one.lines}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_it_well(watch: Callable[..., Terminal], number: int) -> None:
+def test_signals_end_it_well(watch: Open, number: int) -> None:
     """Ctrl-C and its kind end it with 0, and the terminal is as it was."""
     one = watch()
     one.wait_for(lambda: one.shown)
@@ -58,7 +55,7 @@ def test_signals_end_it_well(watch: Callable[..., Terminal], number: int) -> Non
     assert "Traceback" not in one.text
 
 
-def test_text_from_elsewhere_is_text(watch: Callable[..., Terminal], endpoint: str) -> None:
+def test_text_from_elsewhere_is_text(watch: Open, endpoint: str) -> None:
     """Markup in a message is shown as it is; escape sequences and unreadable characters are replaced."""
     hello, status = (decode((GOLDEN / name).read_bytes()) for name in ("hello.json", "status-lost.json"))
     one = watch(size=(120, 30))
@@ -73,11 +70,10 @@ def test_text_from_elsewhere_is_text(watch: Callable[..., Terminal], endpoint: s
         one.wait_for(lambda: one.framed)
 
 
-def test_without_a_terminal_there_are_lines(endpoint: str) -> None:
+def test_without_a_terminal_there_are_lines(terminal: Open, endpoint: str) -> None:
     """Into a pipe it writes log lines, and no escape sequence; a bad endpoint is refused."""
-    with terminals() as open_one:
-        one = open_one("sh", "-c", " ".join(map(str, genred_command("watch", endpoint))) + " 2>&1 | cat")
-        one.sees(f"WARNING no daemon answers at {endpoint}")
-        assert one.screen.before is None
+    one = terminal("sh", "-c", " ".join(map(str, genred_command("watch", endpoint))) + " 2>&1 | cat", size=(200, 9))
+    one.sees(f"WARNING no daemon answers at {endpoint} for 2 s; is a daemon running there?")
+    assert one.screen.before is None
     refused = genred("watch", "nonsense")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)

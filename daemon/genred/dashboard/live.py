@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from ..messages import plain
 from ..snapshot import Snapshot
 from .logs import PanelHandler, Stray
-from .picture import page_rows, render
+from .picture import farewell, page_rows, render
 from .terminal import Terminal, of_stdout
 from .view import View, ordered, press
 
@@ -38,6 +38,7 @@ class Dashboard:
         self._view = View()
         self._painter = Painter()
         self._paused: Snapshot | None = None  # what was seen when the view was paused
+        self._newest: Snapshot | None = None
         self._seen: Snapshot | None = None  # the newest drawn; while it is kept, its id is no other's
         self._drawn: object = None  # what the picture on the terminal was made of
         self._size = (0, 0)
@@ -50,7 +51,7 @@ class Dashboard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._terminal is not None:
-            self._terminal.close()
+            self._terminal.close("".join(f"{line}\n" for line in farewell(self._newest)) if self._newest else "")
         rest = self._stray.release()
         self._handler.tell()
         _warn(rest)
@@ -61,6 +62,7 @@ class Dashboard:
 
     def show(self, snapshot: Snapshot) -> bool:
         """Draw `snapshot`, if anything has changed; return whether someone at the terminal asks for the end."""
+        self._newest = snapshot
         if self._terminal is None:
             return False
         if not self._terminal.ready():

@@ -6,18 +6,20 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec import UNSET
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from ..messages import plain
+from ..messages import counted, plain
 from ..snapshot import Snapshot, StationView
 from .gauges import BAD, WARNING, Room, fit
 from .logs import LogLine
-from .single import single, state_of
+from .single import answer, single, state_of
 from .table import HEADINGS, table
-from .view import STATES, View
+from .view import STATES, View, ordered
 
 FRAME_COLUMNS, FRAME_ROWS = 4, 2
 LEAST_LOG_ROWS = 4  # its rule included
@@ -97,6 +99,23 @@ def render(snapshot: Snapshot, view: View | None = None, logs: Sequence[LogLine]
     return Picture(snapshot, view or View(), tuple(logs))
 
 
+def farewell(snapshot: Snapshot) -> list[str]:
+    """Say in a line for each station what it heard last, or why it is not heard: what is left of the picture."""
+    stations = ordered(snapshot.stations, "name")
+    width = max((cell_len(_name(view)) for view in stations), default=0)
+    return [f"{fit(_name(view), width)}  {_last(view)}" for view in stations]
+
+
+def _last(view: StationView) -> str:
+    why = f": {plain(view.status.text)}" if view.status.text is not UNSET else ""
+    stale = f" ({view.stale_s:.0f} s ago)" if view.stale_s else ""
+    return f"{answer(view)[0]}{why}{stale}"
+
+
+def _name(view: StationView) -> str:
+    return plain(str(view.status.station))
+
+
 def _segments(line: Text, console: Console) -> Iterable[Segment]:
     """Render `line` without wrapping; Text.render leaves out the style of a text without spans."""
     return line.render(console) if line.spans else [Segment(line.plain, console.get_style(line.style))]
@@ -126,7 +145,7 @@ def _census(stations: Sequence[StationView]) -> str:
     """How many stations there are, and in which states, the worst first."""
     states = [view.status.state for view in stations]
     counts = [f"{states.count(state)} {state}" for state in STATES if state in states]
-    return f"{len(stations)} stations: {', '.join(counts)}"
+    return f"{counted(len(stations), 'station')}: {', '.join(counts)}"
 
 
 def _edge(left: str, text: Text, right: str, columns: int, *, at_left: bool) -> Text:

@@ -9,13 +9,14 @@ from datetime import datetime
 from msgspec import UNSET
 from rich.text import Text
 
-from ..messages import Estimate, Faults, Hello, plain
+from ..messages import Estimate, Faults, Hello, counted, plain
 from ..snapshot import SLOT_S, Snapshot, StationView
-from .gauges import BAD, GOOD, STATE_COLOURS, WARNING, Room, bar, colour, fit, meter, names, strip
+from .gauges import BAD, GOOD, LEAST_DBFS, STATE_COLOURS, WARNING, Room, bar, colour, fit, meter, names, strip
 from .letters import large, larger
 from .view import lost_s
 
 ABSENT = ("connecting", "stalled", "lost", "ended")  # what was heard last is no answer any more
+NOTHING = "–"  # where a fact is not known at present
 GUTTER = 11  # columns left of bars, meter and strip
 PERCENT = 5
 FACT = 9  # columns of a fact's name
@@ -82,9 +83,20 @@ def answer(view: StationView) -> tuple[str, str]:
     return f"{estimate.reason}{progress}", "dim"
 
 
+def is_heard(view: StationView) -> bool:
+    """Whether there is sound at present; what was measured last is old otherwise."""
+    return not view.stale_s and view.status.state not in ABSENT
+
+
+def level(view: StationView, width: int) -> Text:
+    """Level meter, empty where nothing is heard at present."""
+    levels = (view.status.level_dbfs, view.hold_dbfs) if is_heard(view) else (LEAST_DBFS, LEAST_DBFS)
+    return meter(*levels, width)
+
+
 def _faded(view: StationView) -> str:
     """Style of what is not heard at present; empty for what is."""
-    return "dim" if view.stale_s or view.status.state in ABSENT else ""
+    return "" if is_heard(view) else "dim"
 
 
 def _labels(hello: Hello | None, estimate: Estimate | None) -> tuple[str, ...]:
@@ -162,8 +174,7 @@ def _bars(view: StationView, labels: Sequence[str], width: int, *, thick: bool) 
         lines.append(line)
         if thick:
             lines.append(Text().append(" " * GUTTER).append("▀" * round(share * cells), style))
-    level = Text().append(fit("level", GUTTER), "dim")
-    return [*lines, level.append_text(meter(view.status.level_dbfs, view.hold_dbfs, cells))]
+    return [*lines, Text().append(fit("level", GUTTER), "dim").append_text(level(view, cells))]
 
 
 def _past(view: StationView, rows: int, room: Room) -> list[Text]:
@@ -191,9 +202,9 @@ def _facts_of_station(hello: Hello | None, view: StationView) -> list[tuple[str,
     facts = [
         ("state", f"{status.state} since {_clock(status.since)}", STATE_COLOURS[status.state]),
         ("source", f"{rate}{source}", ""),
-        ("latency", _times(estimate), ""),
-        ("lost", f"{lost:.1f} s, {skipped} windows skipped", WARNING if lost or skipped else GOOD),
-        ("level", f"{status.level_dbfs:.0f} dBFS, peak {view.hold_dbfs:.0f}, gain {status.gain_db:+.0f}", ""),
+        ("latency", _times(estimate) if is_heard(view) else NOTHING, ""),
+        ("lost", f"{lost:.1f} s, {counted(skipped, 'window')} skipped", WARNING if lost or skipped else GOOD),
+        ("level", _levels(view) if is_heard(view) else NOTHING, ""),
     ]
     if trouble := _troubles(status.faults):
         facts.append(("faults", trouble, WARNING))
@@ -205,7 +216,7 @@ def _facts_of_daemon(snapshot: Snapshot, view: StationView) -> list[tuple[str, s
     load = f"{process.cpu_percent:.0f}% of a core, {process.memory_mb:.0f} MB"
     own = [
         ("endpoint", snapshot.endpoint, ""),
-        ("readers", f"{process.subscriptions} subscriptions", ""),
+        ("readers", counted(process.subscriptions, "subscription"), ""),
         ("load", load, ""),
     ]
     if hello is None:
@@ -213,7 +224,8 @@ def _facts_of_daemon(snapshot: Snapshot, view: StationView) -> list[tuple[str, s
     claim = hello.model.claim
     accuracy = "its card claims nothing"
     if claim is not UNSET:
-        accuracy = f"{claim.accuracy:.0%} of {claim.tracks} tracks ({100 * claim.low:.0f} to {claim.high:.0%})"
+        tracks = counted(claim.tracks, "track")
+        accuracy = f"{claim.accuracy:.0%} of {tracks} ({100 * claim.low:.0f} to {claim.high:.0%})"
     return [
         ("window", f"{hello.window_s:.1f} s, hop {hello.hop_s:.2f} s", ""),
         ("model", f"{hello.model.name} on {hello.model.provider}", ""),
@@ -224,14 +236,22 @@ def _facts_of_daemon(snapshot: Snapshot, view: StationView) -> list[tuple[str, s
 
 def _times(estimate: Estimate | None) -> str:
     if estimate is None or estimate.label is UNSET:
-        return ""
+        return NOTHING
     age = f", audio {estimate.age_ms / 1000:.1f} s old" if estimate.age_ms is not UNSET else ""
     return f"{estimate.latency_ms:.0f} ms{age}"
 
 
+def _levels(view: StationView) -> str:
+    status = view.status
+    return f"{status.level_dbfs:.0f} dBFS, peak {view.hold_dbfs:.0f}, gain {status.gain_db:+.0f}"
+
+
 def _troubles(faults: Faults) -> str:
     counts = {name: getattr(faults, name) for name in faults.__struct_fields__}
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return ", ".join(counted(count, _ONE.get(name, name), name) for name, count in counts.items() if count)
+
+
+_ONE = {"losses": "loss", "overflows": "overflow", "crashes": "crash"}
 
 
 def _clock(text: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from ..snapshot import Snapshot, StationView
-from .gauges import WARNING, Room, fit, letters_of, meter, strip
-from .single import answer, state_of
+from .gauges import WARNING, Room, fit, letters_of, strip
+from .single import answer, is_heard, level, state_of
 from .view import View, lost_s, ordered
 
 HEADINGS = 1  # row
@@ -79,7 +79,7 @@ def _row(number: int, view: StationView, columns: Columns, letters: dict[str, st
     line.append(f"{'›' if at_cursor else ' '}{number:>{columns.number - 2}} ", "bold" if at_cursor else "dim")
     line.append(name, "bold reverse" if at_cursor else "bold").append_text(state)
     line.append(fit(word, ANSWER), style)
-    line.append_text(meter(status.level_dbfs, view.hold_dbfs, LEVEL - 2)).append("  ")
+    line.append_text(level(view, LEVEL - 2)).append("  ")
     line.append(fit(f"{lost:.1f} s", LOST), WARNING if lost else "dim")
     line.append(fit(str(status.total.skipped), columns.skipped), WARNING if status.total.skipped else "dim")
     line.append(fit(_latency(view), columns.latency), "dim")
@@ -89,4 +89,5 @@ def _row(number: int, view: StationView, columns: Columns, letters: dict[str, st
 
 
 def _latency(view: StationView) -> str:
-    return f"{view.estimate.latency_ms:.0f} ms" if view.estimate and view.estimate.latency_ms else ""
+    heard = view.estimate if is_heard(view) else None
+    return f"{heard.latency_ms:.0f} ms" if heard and heard.latency_ms else ""

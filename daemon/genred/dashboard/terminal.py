@@ -87,9 +87,9 @@ class Terminal:
             self._enter()
         return self.shown
 
-    def close(self) -> None:
-        """Give the terminal back as it was; a second time does nothing."""
-        self._leave()
+    def close(self, farewell: str = "") -> None:
+        """Give the terminal back as it was, with `farewell` on it if there was a picture; a second time do nothing."""
+        self._leave(farewell)
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._gone = -1, True
@@ -153,11 +153,11 @@ class Terminal:
         self.entries += 1
         self._write(ENTER)
 
-    def _leave(self) -> None:
+    def _leave(self, farewell: str = "") -> None:
         if not self.shown:
             return
         self._forget()
-        self._write(LEAVE)
+        self._write(LEAVE + farewell)
         while self._pending and select.select([], [self._fd], [], LEAVE_S)[1]:
             self._flush()
         self._pending = b""

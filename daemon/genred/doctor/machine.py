@@ -16,14 +16,13 @@ from ..clock import UtcClock
 from ..errors import ConfigError
 from ..messages import Hello
 from ..publisher import Publisher
-from ..subscriber import Subscriber
+from ..subscriber import FIRST_ANSWER_S, Subscriber
 from .finding import Finding, failed
 
 LEAST_PYTHON = (3, 11)
 LEAST_TERMINAL = (80, 24)  # columns, lines
 PACKAGES = ("numpy", "onnxruntime", "av", "pyzmq", "msgspec", "rich", "click", "soxr", "sounddevice")
 LIBRARIES = {"av": ("FFmpeg", "av", "ffmpeg_version_info"), "pyzmq": ("libzmq", "zmq", "zmq_version")}
-HELLO_S = 2.0  # a daemon says hello to a new subscriber at once
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Iterable[Finding]:
@@ -82,7 +81,7 @@ def check_endpoint(bind: str) -> Iterable[Finding]:
 def _who_answers(endpoint: str) -> str:
     """Version of the genred that publishes at `endpoint`; empty if none does."""
     with Subscriber(endpoint, ["hello"]) as subscriber:
-        message = subscriber.receive(HELLO_S)
+        message = subscriber.receive(FIRST_ANSWER_S)
     return message.daemon if isinstance(message, Hello) else ""
 
 

@@ -79,7 +79,7 @@ def check_inputs(ears: Ears) -> Iterator[Finding]:
     with ThreadPoolExecutor(at_once) as pool:
         yield from pool.map(partial(_hear, ears), targets[:MOST_HEARD])
     if len(targets) > MOST_HEARD:
-        yield Finding("inputs", "ok", f"{len(targets) - MOST_HEARD} more were not listened to")
+        yield Finding("inputs", "ok", f"not listened to: {len(targets) - MOST_HEARD} more")
 
 
 def _reaches_server(listing: Listing) -> bool:

@@ -55,8 +55,8 @@ def check(path: Path) -> None:
         raise SourceError(f"no file {path}") from error
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:  # a NUL
-        raise SourceError(f"cannot read {str(path)!r}: no file can have that name") from error
+    except ValueError as error:
+        raise SourceError(f"cannot read {path}: No file can have that name") from error
     if next(decode(path), None) is None:
         raise SourceError(f"{path} has no audio that can be decoded: it is damaged, or ends before the first sample")
 

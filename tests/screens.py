@@ -36,12 +36,14 @@ class AlternateScreen(pyte.Screen):
         super().set_mode(*modes, **options)
         if 1049 in modes and options.get("private"):
             self.before = deepcopy(self.buffer)
+            self.save_cursor()
             self.erase_in_display(2)
 
     def reset_mode(self, *modes: int, **options: Any) -> None:
         super().reset_mode(*modes, **options)
         if 1049 in modes and options.get("private") and self.before is not None:
             self.buffer, self.before = self.before, None
+            self.restore_cursor()
             self.dirty.update(range(self.lines))
 
 
@@ -86,6 +88,11 @@ class Terminal:
     def text(self) -> str:
         """What is to be seen."""
         return "\n".join(self.screen.display)
+
+    @property
+    def lines(self) -> list[str]:
+        """The same without empty lines."""
+        return [row.rstrip() for row in self.screen.display if row.strip()]
 
     @property
     def shown(self) -> bool:
@@ -165,8 +172,11 @@ class Terminal:
         ioctl(self._its, termios.TIOCSWINSZ, pack("HHHH", rows, columns, 0, 0))
 
 
+Open = Callable[..., Terminal]
+
+
 @contextmanager
-def terminals() -> Iterator[Callable[..., Terminal]]:
+def terminals() -> Iterator[Open]:
     """Open terminals; they are closed at the end."""
     opened: list[Terminal] = []
 

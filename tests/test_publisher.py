@@ -562,3 +562,28 @@ def test_death_of_the_thread_reaches_the_sender(endpoint: str) -> None:
         with pytest.raises(RuntimeError, match="has died") as caught:
             wait_for(send_on)
     assert isinstance(caught.value.__cause__, AttributeError)
+
+
+def test_one_thread_has_the_socket(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Whoever sends: the socket is bound, used and closed in the publisher's own thread, and in no other."""
+    seen: dict[str, set[str]] = {}
+
+    def watched(name: str) -> Any:
+        real = getattr(zmq.Socket, name)
+
+        def method(self: Any, *args: Any, **options: Any) -> Any:
+            if self.type == zmq.XPUB:
+                seen.setdefault(name, set()).add(threading.current_thread().name)
+            return real(self, *args, **options)
+
+        return method
+
+    for name in ("bind", "send_multipart", "recv"):
+        monkeypatch.setattr(zmq.Socket, name, watched(name))
+    with zmq.Context() as context, publishing(where) as publisher, reading(context, where) as reader:
+        wait_for(lambda: publisher.subscriptions == 1)
+        senders = [threading.Thread(target=publisher.send, args=(golden("hello-minimal"),)) for _ in range(3)]
+        for sender in senders:
+            sender.start()
+        assert [receive(reader).seq for _ in senders] == [0, 1, 2]
+    assert seen == {name: {"publisher"} for name in ("bind", "send_multipart", "recv")}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import UNSET
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
@@ -123,6 +124,16 @@ def test_what_was_measured_last_is_not_shown_as_new(count: int, old: dict[str, o
     measured = ["14 ms", "▮", *(["0.1 s old", "-38 dBFS", "peak -12"] if count == 1 else [])]
     assert all(words in picture() for words in measured)
     assert not any(words in picture(**old) for words in measured)  # type: ignore[arg-type]
+
+
+def test_an_unsure_answer_says_between_what() -> None:
+    """Where no label is probable enough it says so, and the genres that it is between, the most probable first."""
+    one = one_station()
+    estimate = one.stations[0].estimate
+    assert estimate is not None
+    unsure = msgspec.structs.replace(estimate, label=UNSET, confidence=UNSET, reason="unsure")
+    text = drawn(replace(one, stations=(replace(one.stations[0], estimate=unsure),)), (60, 20))
+    assert "between jazz 75%, " in text
 
 
 def test_what_is_old_is_called_stale() -> None:

@@ -125,8 +125,10 @@ def _note(view: StationView, width: int) -> Text:
         return Text()
     if estimate.probabilities is UNSET:
         return Text(fit(_REASONS.get(str(estimate.reason), ""), width), "dim")
-    others = sorted(estimate.probabilities.items(), key=lambda item: -item[1])[1:4]
-    text = "then " + ", ".join(f"{plain(label)} {share:.0%}" for label, share in others)
+    shares = sorted(estimate.probabilities.items(), key=lambda item: -item[1])
+    unsure = estimate.label is UNSET
+    others = ", ".join(f"{plain(label)} {share:.0%}" for label, share in (shares[:3] if unsure else shares[1:4]))
+    text = f"{'between' if unsure else 'then'} {others}"
     if estimate.narrow_band is True:
         text += "; the source carries only a part of the band that the model listens to"
     return Text(fit(text, width), "dim")

@@ -12,7 +12,7 @@ LOCK := .ci/requirements.lock
 RUN_PACKAGES := libportaudio2
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg $(shell command -v npm >/dev/null || echo nodejs npm)
 
-.PHONY: run test check format schema screenshot lock clean
+.PHONY: run test check format schema screenshot dashboard-cost lock clean
 
 run: $(VENV)/.run
 	$(BIN)/genred run
@@ -36,6 +36,10 @@ schema: $(VENV)/.run
 # The picture of the README. Its run was recorded with: genred run kitchen=demo: & genred listen | gzip -9
 screenshot: $(VENV)/.run
 	TZ=UTC $(BIN)/python tests/screenshot.py daemon/dashboard.svg
+
+# What the dashboard costs on this machine, in two minutes and a half.
+dashboard-cost: $(VENV)/.test
+	$(BIN)/python tests/dashboard_cost.py daemon/dashboard-cost.json
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { sh .ci/packages python3-venv && $(PYTHON) -m venv $(VENV); }

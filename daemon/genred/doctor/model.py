@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from collections.abc import Callable, Iterable
 from statistics import median
@@ -67,7 +68,9 @@ def _timed(provider: str, classifier: Classifier) -> Finding:
     window_ms = 1000 * _median_s(classifier)
     text = f"{window_ms:.1f} ms a window; each station has one every {hop_ms:.0f} ms"
     if window_ms > hop_ms:
-        return Finding(provider, "warning", text, f"give --hop {2 * round(HOP_FRAMES * window_ms / hop_ms)} or more")
+        return Finding(
+            provider, "warning", text, f"give --hop {HOP_FRAMES * math.ceil(2 * window_ms / hop_ms)} or more"
+        )
     return Finding(provider, "ok", text)
 
 

@@ -99,7 +99,7 @@ def local_part(geometry: dict[str, Any]) -> Local:
     try:
         local = msgspec.convert(geometry, Local)
     except msgspec.ValidationError as error:
-        raise ValueError(f"its card does not say how: {error}") from error
+        raise ValueError("its card does not say how to roll") from error
     for block in local.convolutions:
         if block.padding != "same" or block.kernel < 1 or block.pooling < 1:
             raise ValueError(f"its card has a convolution of another kind: {block}")

@@ -69,7 +69,8 @@ def run(config: Config, show: Show) -> None:
         publisher = stack.enter_context(Publisher(config.bind, utc))
         classifier = Classifier(Path(config.model) if config.model else find_model(), config.provider)
         classifier.check_hop(config.hop)
-        log.info("model %s on %s; %s", classifier.name, classifier.choice, classifier.passes)
+        log.info("model %s on %s", classifier.name, classifier.choice)
+        log.info("%s", classifier.passes)
         new_epoch = _epochs(classifier, config.hop)
         stations = [
             Station(entry.name, entry.uri, source, new_epoch, Supervisor(entry.name, source.source, stop, wake))

@@ -213,7 +213,10 @@ def test_reach(blocks: list[tuple[int, int]], pooling: int, left: int, right: in
         ({"convolutions": [{"kernel": 3, "padding": "same", "filters": 8, "pooling": 0}]}, "another kind"),
         ({"convolutions": "three"}, "does not say how"),
         ({"steps": "nowhere"}, "no tensor 'nowhere'"),
-        ({"convolutions": [{"kernel": 1, "padding": "same", "filters": 8, "pooling": 2}] * 3}, "answered otherwise"),
+        (
+            {"convolutions": [{"kernel": 1, "padding": "same", "filters": 8, "pooling": 2}] * 3},
+            "other steps than by a whole pass",
+        ),
         ({"convolutions": [{"kernel": 3, "padding": "same", "filters": 8, "pooling": 5}]}, "not a multiple"),
     ],
 )
@@ -230,6 +233,31 @@ def test_cards_that_do_not_allow_it(tmp_path: Path, geometry: dict[str, Any], sa
     for one, other in zip(judge.judge(windows), expected, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=TOLERANCE)  # type: ignore[union-attr]
     judge.check_hop(7)
+
+
+def test_a_wrong_card_shows_though_the_answers_are_the_same() -> None:
+    """The steps are compared: a network may be so sure of its answer that it hides a wrong geometry."""
+
+    def convolve(batch: Any) -> Any:
+        padded = np.pad(batch, ((0, 0), (1, 1), (0, 0)))
+        return padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]  # a kernel of 3
+
+    def sure(steps: Any) -> Any:
+        return np.tile([[1.0, 0.0]], (len(steps), 1))
+
+    Rolling(convolve, sure, reach([Convolution(3, 1, "same")])).check(16, 4)
+    with pytest.raises(ValueError, match="other steps"):
+        Rolling(convolve, sure, reach([Convolution(1, 1, "same")])).check(16, 4)
+
+
+def test_a_part_that_fails_is_no_engine() -> None:
+    """Whatever a part of the network raises at the check is a reason for whole passes, not a traceback."""
+
+    def fail(_batch: Any) -> Any:
+        raise RuntimeError("Invalid input shape")
+
+    with pytest.raises(ValueError, match="cannot be answered: RuntimeError"):
+        Rolling(fail, fail, reach([Convolution(3, 2, "same")])).check(16, 4)
 
 
 def test_hops_between_steps_are_refused(tmp_path: Path) -> None:

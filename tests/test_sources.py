@@ -300,6 +300,23 @@ def test_intakes_wake_the_worker() -> None:
     assert intake.closed
 
 
+def test_a_worker_is_woken_for_a_reason() -> None:
+    """Short of what the worker waits for a write does not wake it; reaching that does, and so does a half full ring."""
+    wake = threading.Event()
+    intake = Intake(1000, wake=wake)
+    intake.wanted = 100
+    intake.write(np.zeros((99, 1), np.float32))
+    assert not wake.is_set()
+    intake.write(np.zeros((1, 1), np.float32))
+    assert wake.is_set()
+    wake.clear()
+    intake.wanted = 10**9
+    intake.write(np.zeros((intake.ring.capacity // 2 - 100, 1), np.float32))
+    assert not wake.is_set()
+    intake.write(np.zeros((1, 1), np.float32))
+    assert wake.is_set()
+
+
 # Files
 
 

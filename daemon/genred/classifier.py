@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,12 +97,18 @@ class Classifier:
         self.card = _card(graph, path)
         self._engine: Engine = Whole(graph)
         self._check_shapes(path)
-        self.passes = "whole windows"
         try:
-            self._engine = rolling_engine(self.card, lambda part: Graph(part, path, self.provider, threads), content)
+            self._engine = rolling_engine(self.card, partial(self._part, path, threads), content)
             self.passes = f"rolling windows, in steps of {self._engine.reach.pooling} frames"
         except ValueError as error:
             self.passes = f"whole windows: {error}"
+
+    def _part(self, path: Path, threads: int, content: bytes) -> Graph:
+        """Open a part of the model where the whole of it runs."""
+        part = Graph(content, path, self.provider, threads)
+        if part.provider != self.provider:
+            raise ValueError(f"a part of the model runs on {part.provider} only")
+        return part
 
     def probabilities(self, windows: Frames) -> Doubles:
         """Calibrated probabilities [B, K] of `windows` [B, T, C], each by a whole pass.

@@ -50,7 +50,7 @@ def markdown(card: ModelCard, name: str) -> str:
         labels=", ".join(card.labels),
     )
     sections = {
-        "Results": _results(card.results),
+        "Results": _results(card.results, name),
         "Training": _settings(training),
         "Recipe": _settings(recipe),
         "Features": _settings(dataclasses.asdict(card.spec)),
@@ -62,14 +62,17 @@ def markdown(card: ModelCard, name: str) -> str:
     return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
 
 
-def _results(results: tuple[Result, ...]) -> str:
+def _results(results: tuple[Result, ...], name: str) -> str:
     if not results:
         return "Not evaluated yet."
     rows = (
         (r.split, r.input, r.tracks, r.correct, _percent(r.accuracy), f"{_percent(r.low)} to {_percent(r.high)}")
         for r in results
     )
-    title = "Held-out tracks, each judged once; a track's answer is the mean probability of its windows.\n\n"
+    title = (
+        "Held-out tracks; a track's answer is the mean probability of its windows. Every answer, and how often the"
+        f" tracks were looked at, is in `train/results/{name}.json`.\n\n"
+    )
     return title + _table(("split", "input", "tracks", "correct", "accuracy", "95 % interval (Wilson)"), rows)
 
 

@@ -16,7 +16,7 @@ def text(runs: Runs) -> str:
     """A paragraph for each claim, on the random split and the last epoch, as the paper; of the rows there are."""
     drawn = {row: runs[row, "random"] for row in PAPERS if (row, "random") in runs}
     if not drawn:
-        return "None of the paper's networks has results yet."
+        return f"None of the paper's own rows ({', '.join(PAPERS)}) has results yet."
     paragraphs = [_ordering(drawn)]
     for row, of in drawn.items():
         curves = [run.curve for run in of if run.curve and all("test_accuracy" in epoch for epoch in run.curve)]

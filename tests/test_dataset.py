@@ -10,7 +10,7 @@ import soxr
 import tiny_gtzan
 from conftest import music, write_wav
 from genred.errors import BadInputError, SourceError
-from genred.features import GainRule, Mfcc, MfccSpec, Samples, gain_of_log_mel
+from genred.features import GainRule, Mfcc, MfccSpec, Samples, gain_of_log_mel, mel_edges
 from genretrain import dataset, gtzan
 from genretrain.audio import read
 from genretrain.cli import main
@@ -158,6 +158,7 @@ def test_crops_have_the_length_of_a_window():
     crops = Crops([quiet(100, 20), quiet(10, 20)], MfccSpec(n_mfcc=128), GainRule(), 40)
     rng = np.random.default_rng(0)
     assert [crops.random(i, rng, NOTHING).shape for i in (0, 1)] == [(40, 128)] * 2
+    assert crops.random(0, rng, Augmentation(time_masks=1, mask_frames=40), length=16).shape == (16, 128)
     padded = log_mel_of(crops.random(1, rng, NOTHING))
     np.testing.assert_allclose(padded[:10], 20, atol=1e-3)
     np.testing.assert_allclose(padded[10:], dataset.FLOOR_DB, atol=1e-3)
@@ -185,6 +186,7 @@ def test_crops_are_the_mfcc_of_the_track():
         Augmentation(gain_db=60),
         Augmentation(equaliser_db=30),
         Augmentation(time_masks=3, mask_frames=40),
+        Augmentation(gain_db=60, stretch=0.2, shift=0.1),
     ],
 )
 def test_augmentation_changes_a_crop_and_keeps_the_floor(augment):
@@ -206,6 +208,41 @@ def test_a_gain_is_the_same_for_every_band_and_frame():
     drawn = np.array([change.mean() for change in changes])
     assert -12 <= drawn.min() < -6
     assert 6 < drawn.max() <= 12
+
+
+def ramp(frames: int, bands: int = 128) -> np.ndarray:
+    """A track whose frame i is i dB in every band: what is read off between frames says from where."""
+    return dataset.encode(np.repeat(np.arange(frames, dtype=float)[:, None], bands, axis=1))
+
+
+def test_stretching_reads_a_track_faster_or_slower():
+    """The slope of a crop is the tempo, one tempo a crop, within the range asked for; its length stays."""
+    crops = Crops([ramp(90)], MfccSpec(n_mfcc=128), GainRule(low_dbfs=-200, high_dbfs=200), 40)
+    rng = np.random.default_rng(0)
+    slopes = []
+    for _ in range(50):
+        crop = log_mel_of(crops.random(0, rng, Augmentation(stretch=0.2)))
+        assert crop.shape == (40, 128)
+        steps = np.diff(crop[:, 5])
+        assert np.ptp(steps) < 1e-2
+        slopes.append(steps.mean())
+    assert 0.8 <= min(slopes) < 0.9
+    assert 1.1 < max(slopes) <= 1.2
+
+
+def test_shifting_moves_a_tone_by_its_pitch():
+    """A tone at f is afterwards where the mel bands have f * (1 + change)."""
+    spec, band = MfccSpec(n_mfcc=128), 60
+    track = quiet(60, 0)
+    track[:, band] = dataset.encode(np.array(30.0))
+    crops, rng = Crops([track], spec, GainRule(low_dbfs=-200, high_dbfs=200), 40), np.random.default_rng(0)
+    centres = mel_edges(spec)[1:-1]
+    found = [
+        centres[log_mel_of(crops.random(0, rng, Augmentation(shift=0.1)))[0].argmax()] / centres[band]
+        for _ in range(100)
+    ]
+    assert 0.88 < min(found) < 0.93
+    assert 1.07 < max(found) < 1.12
 
 
 def test_quiet_tracks_are_raised_by_the_rule_of_the_daemon():

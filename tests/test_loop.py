@@ -14,7 +14,7 @@ import torch
 
 import tiny_gtzan
 from genred.errors import BadInputError
-from genretrain import checkpoint, gtzan, recipe
+from genretrain import checkpoint, gtzan, loop, recipe
 from genretrain.cli import main
 
 NOT_ON_TRAINING_MACHINES = (
@@ -178,6 +178,15 @@ def test_every_network_is_fitted_by_the_same_loop(data, tmp_path, network):
     assert checkpoint.load_best(run)[2]["epoch"] == 1
 
 
+def test_batches_have_crops_of_one_length_between_the_shortest_and_the_window(data, tmp_path):
+    """Each length is a multiple of what the pooling makes one step of, and the window is among them."""
+    plan = recipe.read(write_recipe(tmp_path / "tiny.toml", shortest=16))
+    rng = np.random.default_rng(0)
+    assert {loop.crop_frames(plan, rng) for _ in range(200)} == {16, 24, 32, 40}
+    main(fit(tmp_path / "tiny.toml", data, tmp_path / "run"))
+    assert {loop.crop_frames(recipe.Recipe(), rng) for _ in range(9)} == {1000}
+
+
 def test_a_run_that_is_not_at_its_end_has_no_last_reading(data, tmp_path):
     """The paper reads the last epoch: half a run is not it."""
     run = tmp_path / "run"
@@ -241,6 +250,10 @@ def test_a_missing_recipe_is_refused(data, tmp_path, capsys):
         ("batch = 0", "batch is 0, but must be positive"),
         ("learning_rate = nan", "learning_rate is nan, but must be positive"),
         ("average = 1.0", "average is 1.0, but must be at least 0 and below 1"),
+        ("shortest = 4", "shortest is 4, but must be 0, or up to the window"),
+        ("shortest = 1001", "shortest is 1001, but must be 0, or up to the window"),
+        ("network = 'dnn'\nshortest = 80", "shortest is 80, but must be 0: a dnn"),
+        ("[augment]\nstretch = 1", "augment.stretch is 1.0, but must be below 1"),
         ("window = 40\n[augment]\nmask_frames = 41", "augment.mask_frames is 41, but must be at most the window"),
         ("epochs = ", "Invalid value"),
     ],

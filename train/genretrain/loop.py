@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from . import checkpoint, dataset, gtzan
 from .checkpoint import Run
 from .progress import Progress
-from .recipe import Recipe
+from .recipe import SMALLEST, Recipe
 
 VALIDATION_HOP = 280  # frames: two windows, the whole of a GTZAN track
 UNSHOWN = ("epoch", "test_accuracy")  # the bar has the one already; whoever sees the other may choose by it
@@ -110,7 +110,8 @@ def _train_epoch(
     run.network.train()
     for number, batch in enumerate(batches):
         _set_rate(run.optimiser, plan, run.epoch + number / len(batches))
-        crops = torch.from_numpy(np.stack([train.random(i, run.rng, plan.augment) for i in batch])).to(device)
+        length = crop_frames(plan, run.rng)
+        crops = torch.from_numpy(np.stack([train.random(i, run.rng, plan.augment, length) for i in batch])).to(device)
         target = nn.functional.one_hot(torch.from_numpy(labels[batch]), len(gtzan.GENRES)).float().to(device)
         if plan.mixup:
             share = float(run.rng.beta(plan.mixup, plan.mixup))
@@ -126,6 +127,14 @@ def _train_epoch(
         losses.append(loss.item())
         right += int((logits.argmax(1) == target.argmax(1)).sum())
     return float(np.mean(losses)), right / len(order)
+
+
+def crop_frames(plan: Recipe, rng: np.random.Generator) -> int:
+    """Frames of the next batch's crops."""
+    if not plan.shortest:
+        return plan.window
+    steps = rng.integers(plan.shortest // SMALLEST, plan.window // SMALLEST, endpoint=True)
+    return int(steps) * SMALLEST
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, plan: Recipe, epoch: float) -> None:

@@ -16,7 +16,7 @@ from .gtzan import SPLITS
 from .networks import NETWORKS, Convolutions
 
 R = TypeVar("R")
-SMALLEST = Convolutions.SHRINKING  # frames and coefficients that the pooling leaves one step of
+SMALLEST: int = Convolutions.SHRINKING  # frames and coefficients that the pooling leaves one step of
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -33,7 +33,9 @@ class Recipe:
     split : str
         ``random``, as the paper's, or ``filtered``, the published lists without GTZAN's faults.
     window : int
-        Frames of a crop.
+        Frames that are judged, and of a crop.
+    shortest : int
+        If not 0, each batch is of crops of one length between this and the window, a multiple of the pooling.
     learning_rate, weight_decay : float
         AdamW's (Loshchilov and Hutter 2019); the rate rises over `warm_up` epochs and falls to 0 as a cosine.
     mixup : float
@@ -56,6 +58,7 @@ class Recipe:
     seed: int = 0
     split: str = "random"
     window: int = 1000
+    shortest: int = 0
     epochs: int = 70
     batch: int = 32
     learning_rate: float = 1e-3
@@ -74,11 +77,18 @@ class Recipe:
     def __post_init__(self) -> None:
         archived = dataclasses.replace(ARCHIVED, n_mfcc=self.spec.n_mfcc)
         positive = "epochs batch learning_rate gain.interval_frames gain.history gain.step_db"
-        not_negative = "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.mask_frames"
+        not_negative = (
+            "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.stretch augment.shift"
+            " augment.mask_frames"
+        )
         rules = [
             ("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
             ("split", self.split in SPLITS, f"one of {', '.join(SPLITS)}"),
             ("window", self.window >= SMALLEST, f"at least {SMALLEST}"),
+            ("shortest", not self.shortest or SMALLEST <= self.shortest <= self.window, "0, or up to the window"),
+            ("shortest", not self.shortest or self.network != "dnn", "0: a dnn knows one length only"),
+            ("augment.stretch", self.augment.stretch < 1, "below 1"),
+            ("augment.shift", self.augment.shift < 1, "below 1"),
             ("spec.n_mfcc", self.spec.n_mfcc >= SMALLEST, f"at least {SMALLEST}"),
             ("spec", self.spec == archived, "what the log-mels were made with; only n_mfcc can be chosen"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),

@@ -69,7 +69,7 @@ def test_the_callback_waits_for_nobody() -> None:
         for seed in range(15):
             device._callback(sound(1, seed), BLOCK, None, Flags())
 
-    with device._guard, ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool, device._guard:
         calling = pool.submit(call)
         try:
             calling.result(5)

@@ -105,6 +105,15 @@ def test_losses_are_told(rig: Rig) -> None:
     assert reports.estimate(after, ROCK).lost_ms == pytest.approx(100.0)
 
 
+def test_losses_are_told_before_the_first_window(rig: Rig) -> None:
+    """While a station warms up it says how much of what it has was lost."""
+    rig.deliver(0.1)
+    rig.listen()
+    assert rig.station.stretch is not None
+    rig.station.stretch.epoch.lose(200)
+    assert reports.unripe(rig.station, rig.station.stretch).lost_ms == pytest.approx(100.0)
+
+
 def test_the_gain_is_told() -> None:
     """Whatever tells of a level tells what is added to it: an answer, what is no answer yet, and the status."""
     rig = Rig(gain_db=17.0)

@@ -713,7 +713,8 @@ def test_stdin_feeds_one_station(pipe: int) -> None:
 
 def test_a_live_pipe(pipe: int) -> None:
     """live=1 is for writers that cannot wait, such as a radio: a late worker skips windows."""
-    assert open_source("-?live=1").source.live
+    source = open_source("-?live=1").source
+    assert (source.live, source.finite, source.clock) == (True, True, "arrival")
     os.close(pipe)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from genred.errors import SourceError
+from genred.ear import Ear
+from genred.errors import SourceError, SourceLost
 from genred.ring import Block
 from genred.sources import Intake
 
 try:
-    from genred.sources.microphone import BLOCK, _Device, _Listener
+    from genred.sources.microphone import BLOCK, Microphone, _Device, _Listener
 except SourceError as error:
     pytest.skip(str(error), allow_module_level=True)
 
@@ -76,3 +77,10 @@ def test_the_callback_waits_for_nobody() -> None:
         finally:
             stop.set()  # whoever waits, waits no longer
     assert intake.ring.written == 15 * BLOCK > intake.ring.capacity
+
+
+def test_a_device_that_delivers_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is open and stays mute, as when it was pulled out: after some time that is a loss, which is told by name."""
+    monkeypatch.setattr("genred.sources.microphone.GONE_S", 0.5)
+    with pytest.raises(SourceLost, match="the input 'USB' has delivered nothing"):
+        Microphone("USB")._watch(Ear())

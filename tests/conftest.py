@@ -75,6 +75,7 @@ def make_model(
     *,
     window: int = SMALL_WINDOW,
     spec: MfccSpec | None = None,
+    gain: GainRule | None = None,
     labels: tuple[str, ...] = LABELS,
     outputs: int | None = None,
     softmax: bool = True,
@@ -110,7 +111,7 @@ def make_model(
             ModelCard(
                 labels=labels,
                 spec=spec,
-                gain=GainRule(),
+                gain=gain or GainRule(),
                 window_frames=window,
                 unsure_below=unsure_below,
                 geometry={},

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -470,5 +470,11 @@ def test_cards_that_are_no_cards(tmp_path: Path, card: str) -> None:
 
 
 def test_default_model() -> None:
-    """The model that comes with genred is found, and names the ten genres."""
-    assert Classifier(find_model(), "cpu").card.labels == LABELS
+    """The model that comes with genred is found: ten genres, the paper's windows, the daemon's gain, and its origin."""
+    card = Classifier(find_model(), "cpu").card
+    assert card.labels == LABELS
+    assert (card.spec, card.window_frames) == (MfccSpec(), 1000)
+    assert (len(card.geometry["convolutions"]), card.geometry["recurrent"]) == (3, [256, 128])
+    assert {"data", "split", "seed", "commit", "command"} <= set(card.training)
+    assert card.training["recipe"]["gain"] == asdict(card.gain)
+    assert card.training["recipe"]["augment"]["gain_db"] > 0

@@ -138,6 +138,15 @@ def test_load_is_no_loss(most_s: float, seed: int) -> None:
     assert device.found == []
 
 
+def test_a_loss_is_found_through_jitter() -> None:
+    """Single deliveries are late by up to 0.1 s; the least delay of each second is not, and shows the loss to 10 ms."""
+    device = Device(delay=lambda rng, _: rng.uniform(0, 0.1), gaps=[(130, 0.3)])
+    device.play(190)
+    ((when_s, seconds),) = device.found
+    assert seconds == pytest.approx(device.lost_s, abs=0.01) == pytest.approx(0.3, abs=0.03)
+    assert when_s < 150
+
+
 def test_stalls_in_a_row_are_no_loss() -> None:
     """Half a minute in which deliveries come every 0.6 s only."""
     device = Device(stops=[(at, at + 0.6) for at in np.arange(100, 130, 0.62)])
@@ -160,6 +169,14 @@ def test_monotonic_time_of_a_sample(ppm: float) -> None:
         position = round((299 - age_s) * RATE)
         sounded_s = position / (RATE * (1 + ppm * 1e-6))
         assert clock.monotonic(position) == pytest.approx(sounded_s + LEAST_DELAY_S, abs=0.005)
+
+
+def test_monotonic_time_under_load() -> None:
+    """The envelope reaches over minutes: 50 s of deliveries all late by 0.1 s and more move no sample's time."""
+    device = Device(delay=lambda rng, t: 0.1 + 0.05 * (int(t) * 3 % 5) if 100 < t < 150 else quiet(rng, t))
+    clock = device.play(150)
+    assert device.found == []
+    assert clock.monotonic(round(149 * RATE)) == pytest.approx(149 + LEAST_DELAY_S, abs=0.005)
 
 
 def test_monotonic_time_after_a_loss() -> None:

@@ -240,6 +240,7 @@ def test_what_is_in_no_frame_yet(rate_hz: int) -> None:
     for piece in cut(samples, [777]):
         one.feed(piece)
         assert 0 <= one.unframed <= min(least, one.pushed)
+        assert one.pushed - one.unframed == pytest.approx(MFCC.spec.samples(one.frames) * rate_hz / RATE, abs=1)
     assert one.pushed == len(samples)
     assert one.unframed < one.pushed
 

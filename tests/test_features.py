@@ -106,6 +106,16 @@ def test_agrees_with_librosa(spec: MfccSpec) -> None:
     np.testing.assert_allclose(Mfcc(spec)(samples), librosas_mfcc(samples, spec), rtol=0, atol=1e-4)
 
 
+@by_spec
+@pytest.mark.filterwarnings("ignore:Empty filters detected")
+def test_rounded_once(spec: MfccSpec) -> None:
+    """All is computed in float64; only the frame is rounded to float32: no number is further off than its last bit."""
+    samples = music(3.0, spec.sample_rate)
+    exact = librosas_mfcc(samples, spec)
+    error = np.abs(Mfcc(spec)(samples) - exact)
+    assert np.all(error <= np.spacing(np.abs(exact).astype(np.float32)) + 1e-9)
+
+
 @pytest.mark.gtzan
 @pytest.mark.parametrize("spec", [s for s in SPECS if s.sample_rate == SPEC.sample_rate], ids=lambda s: str(s.n_fft))
 @pytest.mark.parametrize("name", ["blues.00000", "classical.00003", "metal.00001"])

@@ -14,7 +14,8 @@ import torch
 
 import tiny_gtzan
 from genred.errors import BadInputError
-from genretrain import checkpoint, gtzan, loop, recipe
+from genred.features import GainRule
+from genretrain import checkpoint, dataset, gtzan, loop, recipe
 from genretrain.cli import main
 
 NOT_ON_TRAINING_MACHINES = (
@@ -135,6 +136,21 @@ def test_the_best_epoch_is_loaded_with_its_recipe(data, tmp_path):
     assert not network.training
     averaged = torch.load(tmp_path / "run" / "best.pt", weights_only=True)["averaged"]
     assert all(torch.equal(value, averaged[key]) for key, value in network.state_dict().items())
+
+
+def test_training_hears_by_the_rule_that_the_card_will_state(data, tmp_path):
+    """Features and gain are the recipe's: the network standardises by the statistics of the tracks as they then are."""
+    rule = "\n[gain]\ninterval_frames = 10\nlow_dbfs = 100.0\ntarget_dbfs = 0.0\n"
+    path = write_recipe(tmp_path / "tiny.toml", tiny_gtzan.RECIPE + rule)
+    main(fit(path, data, tmp_path / "run"))
+    plan, network, _ = checkpoint.load_best(tmp_path / "run")
+    tracks = dataset.load(data)
+    train = [tracks[name] for name in gtzan.split(plan.split, list(tracks), plan.seed).train]
+    mean, deviation = dataset.Crops(train, plan.spec, plan.gain, plan.window).statistics()
+    np.testing.assert_allclose(network.standardise.mean.numpy(), mean, rtol=1e-5)
+    np.testing.assert_allclose(network.standardise.deviation.numpy(), deviation, rtol=1e-5)
+    ungained, _ = dataset.Crops(train, plan.spec, GainRule(), plan.window).statistics()
+    assert mean[0] > ungained[0] + 10
 
 
 def test_a_checkpoint_from_before_a_setting_goes_on(data, tmp_path, capsys):

@@ -105,6 +105,25 @@ def test_losses_are_told(rig: Rig) -> None:
     assert reports.estimate(after, ROCK).lost_ms == pytest.approx(100.0)
 
 
+def test_losses_are_told_before_the_first_window(rig: Rig) -> None:
+    """While a station warms up it says how much of what it has was lost."""
+    rig.deliver(0.1)
+    rig.listen()
+    assert rig.station.stretch is not None
+    rig.station.stretch.epoch.lose(200)
+    assert reports.unripe(rig.station, rig.station.stretch).lost_ms == pytest.approx(100.0)
+
+
+def test_the_gain_is_told() -> None:
+    """Whatever tells of a level tells what is added to it: an answer, what is no answer yet, and the status."""
+    rig = Rig(gain_db=17.0)
+    rig.connect()
+    assert reports.estimate(due(rig), ROCK).gain_db == 17.0
+    assert rig.station.stretch is not None
+    assert reports.unripe(rig.station, rig.station.stretch).gain_db == 17.0
+    assert reports.status(rig.station, None, PROCESS, UtcClock()).gain_db == 17.0
+
+
 def test_narrow_band() -> None:
     """A source whose rate cannot carry the model's band says so in every estimate."""
     rig = Rig()

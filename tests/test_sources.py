@@ -22,6 +22,7 @@ from audio_files import FLOAT, encode, raw_wav, video
 from conftest import music, write_wav
 from genred.errors import SourceError
 from genred.features import Samples
+from genred.ring import RingBuffer
 from genred.sources import Intake, named, open_source
 from genred.sources.demo import Demo
 from genred.sources.file import AudioFile, check, decode, duration_s
@@ -598,6 +599,40 @@ def test_the_demo_plays(tmp_path: Path) -> None:
     assert np.abs(output.samples()).max() > 0.01
 
 
+class Unread(Intake):
+    """A small ring that nobody reads, and how much of it was overwritten."""
+
+    def __init__(self, rate_hz: int, channels: int, stop: threading.Event) -> None:
+        super().__init__(rate_hz, channels, stop=stop)
+        self.ring = RingBuffer(4000, channels)
+        self.overwritten = 0
+
+    def overwrite(self, block: NDArray[np.float32]) -> None:
+        self.overwritten += max(len(block) - self.ring.free, 0)
+        super().overwrite(block)
+
+
+@pytest.mark.parametrize("uri", ["demo:", "file:{}", "file:{}?pace=realtime", "file:{}?loop=1"])
+def test_only_devices_overwrite(wav: Path, uri: str) -> None:
+    """Whatever is no device waits on a full ring, also what plays in real time."""
+    intakes: list[Unread] = []
+
+    class Deaf(Collector):
+        def begin(self, rate_hz: int, channels: int = 1) -> Intake:
+            intakes.append(Unread(rate_hz, channels, self.stop))
+            return intakes[0]
+
+    output = Deaf()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(open_source(uri.format(wav)).source.run, output)
+        while not intakes or intakes[0].ring.free > 0:
+            assert not running.done()
+            time.sleep(0.001)
+        output.stop.set()
+        running.result(10)
+    assert (intakes[0].ring.written, intakes[0].overwritten) == (4000, 0)
+
+
 # Pipes
 
 
@@ -713,7 +748,8 @@ def test_stdin_feeds_one_station(pipe: int) -> None:
 
 def test_a_live_pipe(pipe: int) -> None:
     """live=1 is for writers that cannot wait, such as a radio: a late worker skips windows."""
-    assert open_source("-?live=1").source.live
+    source = open_source("-?live=1").source
+    assert (source.live, source.finite, source.clock) == (True, True, "arrival")
     os.close(pipe)
 
 

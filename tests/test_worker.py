@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import pytest
 from msgspec import UNSET
@@ -13,7 +13,8 @@ from genred.classifier import Verdict
 from genred.clock import UtcClock
 from genred.epoch import Window
 from genred.errors import BatchError
-from genred.messages import Estimate, Event, Hello, Message, Model, Status, encode
+from genred.messages import Counters, Estimate, Event, Hello, Message, Model, Status, encode
+from genred.snapshot import Snapshot, StationView
 from genred.worker import Worker
 from rig import DELAY_S, HOP, SPAN, SPEC, FakeSource, Rig
 from test_clock import Clocks
@@ -172,13 +173,15 @@ def test_warming_up(desk: Desk) -> None:
 
 
 def test_warming_up_again(desk: Desk) -> None:
-    """A new epoch warms up anew, and its estimates bear its number."""
+    """A new epoch warms up anew, be the one before complete or not, and its estimates bear its number."""
+    rig = desk.rigs[0]
     desk.play(1.0)
-    desk.publisher.take(Estimate)
-    desk.rigs[0].connect(2000, channels=2)
-    desk.play(0.2)
-    estimates = desk.publisher.take(Estimate)
-    assert {(e.reason, e.epoch) for e in estimates} == {("warming-up", 1)}
+    for epoch in (1, 2):
+        desk.publisher.take(Estimate)
+        rig.connect(2000, channels=epoch)
+        desk.play(0.12)
+        estimates = desk.publisher.take(Estimate)
+        assert [(e.reason, e.epoch, e.progress) for e in estimates] == [("warming-up", epoch, 0.25)]
 
 
 def test_too_short() -> None:
@@ -334,6 +337,30 @@ def test_the_snapshot(desk: Desk) -> None:
     (view,) = desk.worker.snapshot.stations
     assert view.status == status
     assert before.stations == ()
+
+
+def records_in(value: Any) -> Iterator[Any]:
+    """Every record in `value`, however deep."""
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        for part in value:
+            yield from records_in(part)
+    names = getattr(value, "__struct_fields__", None) or getattr(value, "__dataclass_fields__", ())
+    if names:
+        yield value
+    for name in names:
+        yield from records_in(getattr(value, name))
+
+
+def test_nobody_can_change_a_snapshot(desk: Desk) -> None:
+    """The main thread reads it while the worker works: every record in it is frozen."""
+    desk.rigs[0].deliver(0.5)
+    desk.worker.round()
+    found = list(records_in(desk.worker.snapshot))
+    assert {type(record) for record in found} >= {Snapshot, StationView, Hello, Status, Estimate, Counters}
+    for record in found:
+        name = next(iter(getattr(record, "__struct_fields__", None) or record.__dataclass_fields__))
+        with pytest.raises(AttributeError):
+            setattr(record, name, None)
 
 
 def test_finished_when_all_have_ended() -> None:

@@ -1,7 +1,7 @@
 """Books: what a station counts, epoch by epoch and all together.
 
-The identities of `messages.Counters` hold whenever the worker looks: each figure is derived from positions that the
-worker itself has moved, never counted twice.
+The identities of `messages.Counters` hold whenever the worker looks. They are no definitions: what was captured is a
+position in the ring, what was fed is what the epoch has taken, and what was overwritten is what reading the ring found.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Stretch:
         """Samples and windows as they stand."""
         ring = self.intake.ring
         written, read = (ring.written, ring.read_position) if self.ended_at is None else (self.ended_at,) * 2
-        pushed = read - self.begins_at - self.overwritten
+        pushed = self.epoch.pushed - self.epoch.lost
         unframed = min(self.epoch.unframed, pushed)
         return Counters(
             expected=written - self.begins_at + self.lost,

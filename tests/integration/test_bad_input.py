@@ -162,6 +162,7 @@ def test_an_absent_device_is_retried(daemon: Start, endpoint: str, small_model: 
     status = statuses(messages, "nosuchdevice")[-1]
     assert status.state == "lost"
     assert "nosuchdevice" in str(status.text)
+    assert status.faults.crashes == 0  # it is no error, but absent
     assert {s.state for s in statuses(messages, "demo")} <= {"connecting", "running"}
     assert one.stop() == 0
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from wholly import Start, assert_books_balance, assert_same, from_the_start, hear_wholly, judged, statuses, windows
 
-from conftest import collect, music, subscribed, write_wav
-from genred.features import Samples
+from conftest import collect, make_model, music, subscribed, write_wav
+from genred.features import GainRule, MfccSpec, Samples
 from genred.messages import Estimate, Event, Hello, Message
 
 HOP_S = 40 * 512 / 22050
@@ -68,6 +68,18 @@ def test_all_stations_are_judged_as_classify_does(
     assert {e.reason for e in windows(messages, "gap") if e.reason} == {"silence"}
     assert {name for name in files if any(e.narrow_band for e in windows(messages, name))} == {"phone"}
     assert_books_balance(messages)
+
+
+def test_the_card_says_how_to_hear(daemon: Start, tmp_path: Path) -> None:
+    """Features, windows and gain are those of the model's card, not genred's own, in run as in classify."""
+    spec = MfccSpec(sample_rate=16000, n_fft=1024, hop_length=400, n_mels=40, n_mfcc=13)
+    model = make_model(tmp_path / "other.onnx", spec=spec, window=100, gain=GainRule(interval_frames=20, step_db=7.0))
+    path = write_wav(tmp_path / "faint.wav", music(6.0) * np.float32(0.01))
+    published = windows(hear_wholly(daemon, model, tmp_path / "run", path), "faint")
+    assert_same(published, judged(path, model))
+    assert {e.window_s for e in published} == {spec.seconds(100)}
+    assert published[-1].gain_db in (28, 35)
+    assert published[-1].level_dbfs + published[-1].gain_db == pytest.approx(-20, abs=5)
 
 
 def test_every_message_arrives_before_the_end(

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from genred import reports
+from genred.clock import UtcClock
+from genred.errors import RequiredSourceError
+from genred.messages import State
+from genred.service import _check_required
+from genred.snapshot import Snapshot, StationView
+from rig import Rig
+from test_reports import PROCESS
+
+REQUIRE_S = 30.0
+
+
+def seen(state: State) -> Snapshot:
+    """A station ``s`` in that state."""
+    rig = Rig()
+    rig.station.state = state
+    return Snapshot(None, "", (StationView(reports.status(rig.station, None, PROCESS, UtcClock()), None),))
+
+
+@pytest.mark.parametrize("state", ["connecting", "lost", "stalled"])
+def test_a_required_station_may_be_absent_for_so_long(state: State) -> None:
+    """From when it is first missed; the sentence names the station and says how it is."""
+    absent: dict[str, float] = {}
+    _check_required(seen(state), absent, REQUIRE_S)
+    absent["s"] -= REQUIRE_S - 5
+    _check_required(seen(state), absent, REQUIRE_S)
+    absent["s"] -= 5
+    with pytest.raises(RequiredSourceError, match=f"station s is {state} for 30 s"):
+        _check_required(seen(state), absent, REQUIRE_S)
+
+
+@pytest.mark.parametrize("state", ["running", "silent", "ended"])
+def test_a_station_that_was_back_may_be_absent_again(state: State) -> None:
+    """What was missed before is forgotten: an hour of short losses is no long one."""
+    absent = {"s": time.monotonic() - 2 * REQUIRE_S}
+    _check_required(seen(state), absent, REQUIRE_S)
+    _check_required(seen("lost"), absent, REQUIRE_S)

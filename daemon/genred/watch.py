@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .messages import Estimate, Event, Hello, Message, Status, counted, plain
 from .signals import asked_to_end
-from .snapshot import Past, Snapshot, StationView, describe, is_trouble
+from .snapshot import History, Snapshot, describe, is_trouble
 from .subscriber import FIRST_ANSWER_S, REMEDY, Subscriber
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ Show = Callable[[Snapshot], bool]
 class _Heard:
     """What has come of one station since the daemon's start; its past is older."""
 
-    past: Past = field(default_factory=Past)
+    history: History = field(default_factory=History)
     status: Status | None = None
     estimate: Estimate | None = None
     heard_s: float = 0.0
@@ -71,11 +71,11 @@ class Gathering:
         heard = self._stations.setdefault(str(message.station), _Heard())
         if isinstance(message, Status):
             heard.status, heard.heard_s = message, now_s
-            heard.past.measured(message)
+            heard.history.measured(message)
             return
         heard.estimate = message
         if message.repeat is not True:  # it may be of hours ago
-            heard.past.heard(message, now_s)
+            heard.history.heard(message, now_s)
 
     def snapshot(self, now_s: float) -> Snapshot:
         """Return the newest snapshot; the same object as before if it would say the same."""
@@ -88,7 +88,7 @@ class Gathering:
 
     def _make(self, now_s: float) -> Snapshot:
         views = tuple(
-            StationView(one.status, one.estimate, one.past.marks(now_s), one.past.hold_dbfs, _stale_s(one, now_s))
+            one.history.view(one.status, one.estimate, now_s, _stale_s(one, now_s))
             for one in self._stations.values()
             if one.status is not None
         )

@@ -123,6 +123,18 @@ def test_no_colour(run: Open, count: int) -> None:
         assert one.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_terminal_without_unicode(run: Open, count: int) -> None:
+    """Where only ASCII can be written the picture is made of that, and its words and answers can be read."""
+    one = run(*(f"fm-{number}=demo:" for number in range(count)), environment={"PYTHONIOENCODING": "ascii"})
+    one.sees("o running", "fm-0", "#", "q quit")
+    one.wait_for(lambda: len(ANSWER.findall(one.text)) >= count)
+    assert one.text.isascii()
+    assert "?" not in one.text
+    one.type("q")
+    assert one.wait() == 0
+
+
 @pytest.mark.parametrize("options", [{"environment": {"TERM": "dumb"}}, {"plain": True}])
 def test_plain_lines_where_there_can_be_no_picture(
     terminal: Open, endpoint: str, small_model: Path, options: dict[str, object]
@@ -153,11 +165,16 @@ def test_without_a_terminal_there_are_plain_lines(
 
 
 def test_logs_to_a_file_while_the_picture_is_shown(run: Open, tmp_path: Path) -> None:
-    """With 2>FILE the log lines are in the file, and in the panel."""
+    """With 2>FILE the log lines are in the file, and in the panel but for the answers, which the picture shows."""
     log = tmp_path / "log"
+    answer = re.compile(rf"demo: (?:{'|'.join(LABELS)})")
     with log.open("w") as stderr:
         one = run("demo:", stderr=stderr)
         one.sees("● running", "demo: running")
+        one.wait_for(lambda: answer.search(log.read_text()) and ANSWER.search(one.text))
+        one.type("p")
+        one.sees(" paused ")
+        assert not answer.search(one.text)
         one.type("q")
         assert one.wait() == 0
     assert "INFO demo: running" in log.read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 from rich.cells import cell_len
@@ -41,7 +41,7 @@ class Picture:
         """Yield its rows, as they are: they fit, and need not be wrapped."""
         columns, rows = options.size
         coloured = console.color_system is not None and not console.no_color
-        room = Room(max(columns - FRAME_COLUMNS, 1), max(rows - FRAME_ROWS, 1), coloured)
+        room = Room(max(columns - FRAME_COLUMNS, 1), max(rows - FRAME_ROWS, 1), coloured, not options.ascii_only)
         lines = self._body(room)[: room.height]
         lines += log_rows(self.logs, room.width, room.height - len(lines))
         yield from _edge("╭", self._title(), "╮", columns, at_left=True).render(console, "\n")
@@ -56,7 +56,7 @@ class Picture:
     def _body(self, room: Room) -> list[Text]:
         snapshot = self.snapshot
         remark = [Text(fit(snapshot.remark, room.width), BAD)] if snapshot.remark else []
-        inner = Room(room.width, room.height - len(remark), room.coloured)
+        inner = replace(room, height=room.height - len(remark))
         if (alone := self._alone()) is not None:
             return remark + single(snapshot, alone, inner)
         if snapshot.stations:

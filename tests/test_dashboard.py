@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import msgspec
@@ -23,6 +28,7 @@ from genred.dashboard.view import ORDERS, ordered
 from genred.messages import Estimate, Hello, StationInfo, Status
 from genred.messages import decode as message_of
 from genred.snapshot import Mark, Snapshot, StationView
+from genred.watch import Gathering
 from screenshot import at_end, recorded, screenshot
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -69,6 +75,15 @@ def drawn(
     with console.capture() as capture:
         console.print(render(snapshot, view, logs), end="")
     return capture.get() if options else Text.from_ansi(capture.get()).plain
+
+
+def numbers_in(record: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Paths to the numbers of a record."""
+    if isinstance(record, dict):
+        for key, value in record.items():
+            yield from numbers_in(value, (*path, key))
+    elif isinstance(record, int | float) and not isinstance(record, bool):
+        yield path
 
 
 @pytest.mark.parametrize("size", [*SIZES, (40, 12), (81, 13), (20, 5), (7, 3), (1, 1)])
@@ -182,6 +197,25 @@ def test_text_from_outside_is_text(count: int) -> None:
     assert "[bold]loud[/bold] [/b] \N{REPLACEMENT CHARACTER}[31mred" in Text.from_ansi(sent).plain
     assert set(re.findall(r"\x1b[^m]*m?", sent)) == set(re.findall(r"\x1b\[[0-9;]*m", sent))
     assert not set("\x07\u202e\udcff") & set(sent)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1e308, -1e308, 5e-324, 2**63, -(2**63)])
+@pytest.mark.parametrize("name", ["hello.json", "estimate.json", "status.json", "status-lost.json"])
+def test_numbers_from_outside_are_drawn(name: str, number: float) -> None:
+    """Whatever number a message of a daemon elsewhere holds, it is drawn, in single view and table."""
+    record = msgspec.json.decode((GOLDEN / name).read_bytes())
+    for path in numbers_in(record):
+        changed = deepcopy(record)
+        reduce(getitem, path[:-1], changed)[path[-1]] = number
+        gathering = Gathering("tcp://127.0.0.1:5557", 0.0)
+        for golden_name in ("hello.json", "estimate.json", "status.json"):
+            gathering.heed(message_of((GOLDEN / golden_name).read_bytes()), 1.0)
+        with suppress(ValueError):  # many a number is refused
+            gathering.heed(message_of(msgspec.json.encode(changed)), 2.0)
+        snapshot = gathering.snapshot(3.0)
+        for view in (View(), View(opened="kitchen")):
+            assert drawn(snapshot, (160, 50), view).count("\n") == 49
+        assert farewell(snapshot)
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -76,8 +76,8 @@ def fit(text: str, width: int) -> str:
 
 
 def bar(share: float, width: int, style: str) -> Text:
-    """Horizontal bar of `width` cells, `share` of it full."""
-    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    """Horizontal bar of `width` cells, `share` of it, 0 to 1, full."""
+    eighths = round(share * width * 8)
     full, part = divmod(eighths, 8)
     ink = "█" * full + (_PARTS[part] if part else "")
     return Text.assemble((ink, style), " " * (width - len(ink)))

@@ -201,7 +201,7 @@ def _bars(view: StationView, labels: Sequence[str], width: int, layout: Layout) 
     cells = max(width - GUTTER, 1)
     lines = []
     for label in labels:
-        share, style = shares.get(label, 0.0), faded or colour(label)
+        share, style = min(max(shares.get(label, 0.0), 0.0), 1.0), faded or colour(label)
         head = _head(label, f"{share:.0%}" if shares else "")
         line = Text().append(head, f"bold {style}" if label == best and not faded else faded)
         if layout.thick:

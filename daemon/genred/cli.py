@@ -20,6 +20,8 @@ from .config import DEFAULT_ENDPOINT, Config, StationConfig, load
 from .errors import GenredError
 from .messages import plain
 
+log = logging.getLogger(__name__)
+
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 INTERRUPTED = 130  # as a shell says of SIGINT
@@ -59,7 +61,7 @@ def _tell(error: Exception) -> int:
         click.echo(f"genred: cannot write the output: {error.strerror}", err=True)
         _drop_output()
         return 1
-    logging.getLogger(__name__).error("genred has a fault and ends; please report this", exc_info=error)
+    log.error("genred has a fault and ends; please report this", exc_info=error)
     return FAULT
 
 
@@ -137,20 +139,19 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     overrides |= {"dashboard": False} if no_dashboard else {}
     overrides |= {"insecure": True} if insecure else {}
     overrides |= {"station": _stations(sources)} if sources else {}
-    settings = load(config, overrides)
+    settings, why = load(config, overrides), ""
     if not settings.station:
-        settings = _with_default(settings)
-    _serve(settings)
+        settings, why = _with_default(settings)
+    _serve(settings, why)
 
 
-def _with_default(settings: Config) -> Config:
-    """Add the one station that is listened to where none is named."""
+def _with_default(settings: Config) -> tuple[Config, str]:
+    """Add the one station that is listened to where none is named; and say which, and why."""
     from .sources import default_uri, named
 
     uri, why = default_uri()
-    click.echo(f"genred: no source is named; listening to {why}", err=True)
     name, uri = named(uri, [])
-    return msgspec.structs.replace(settings, station=(StationConfig(name, uri),))
+    return msgspec.structs.replace(settings, station=(StationConfig(name, uri),)), why
 
 
 def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
@@ -163,8 +164,11 @@ def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
     return stations
 
 
-def _serve(settings: Config) -> None:
-    """Run the daemon, then leave without waiting for source threads: one may hang in C."""
+def _serve(settings: Config, why: str) -> None:
+    """Run the daemon, then leave without waiting for source threads: one may hang in C.
+
+    `why` it listens to what nobody has named is told where it can be seen: in the dashboard, too.
+    """
     from . import service
     from .dashboard import Dashboard
 
@@ -174,6 +178,8 @@ def _serve(settings: Config) -> None:
     try:
         with Dashboard(enabled=settings.dashboard) as dashboard:
             logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
+            if why:
+                log.warning("no source is named; listening to %s", plain(why))
             service.run(settings, dashboard.show)
     except KeyboardInterrupt:
         code = INTERRUPTED

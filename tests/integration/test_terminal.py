@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -179,6 +180,14 @@ def test_logs_to_a_file_while_the_picture_is_shown(run: Open, tmp_path: Path) ->
         assert one.wait() == 0
     assert "INFO demo: running" in log.read_text()
     assert "\x1b" not in log.read_text()
+
+
+def test_it_says_what_it_listens_to_when_nothing_is_named(run: Open, tmp_path: Path) -> None:
+    """Without a source and without PortAudio it is the demo station, and the panel says so, and why."""
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    one = run(environment={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}, size=(120, 30))
+    one.sees("demo  ● running", "no source is named; listening to the demo station, because PortAudio is missing")
+    assert one.shown
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not tell a thread's time")

@@ -314,6 +314,17 @@ def test_many_stations_cost_little() -> None:
     assert cost_s(stations(300)) < 5 * cost_s(stations(30))
 
 
+def test_the_newest_trouble_stays_in_sight() -> None:
+    """Lines that are no warnings do not push the newest warning out of the panel; a newer warning does."""
+    logs = [LogLine("12:00:00", 30, "old trouble"), LogLine("12:00:01", 30, "trouble")]
+    logs += [LogLine("12:00:02", 20, f"line {number}") for number in range(200)]
+    text = drawn(one_station(), (80, 24), logs=tuple(logs))
+    assert re.findall(r"│ 12:00:0. (.*?) +│", text) == ["trouble", "line 198", "line 199"]
+    text = drawn(one_station(), (80, 24), logs=(*logs, LogLine("12:00:03", 40, "error")))
+    assert re.findall(r"│ 12:00:0. (.*?) +│", text) == ["line 198", "line 199", "error"]
+    assert "trouble" not in drawn(one_station(), (80, 20), logs=tuple(logs[2:]))
+
+
 def test_the_farewell_says_what_was_last() -> None:
     """A line each station, in order of names: label and confidence, or the state and why; text stays text."""
     lost = one_station(station="attic", state="lost", text="no such device \x1b[31m").stations

@@ -132,8 +132,17 @@ def log_rows(logs: Sequence[LogLine], width: int, rows: int) -> list[Text]:
     if rows < 2:
         return [Text()] * rows
     rule = Text.assemble(("─ ", "dim"), ("log ", "dim"), ("─" * (width - 6), "dim"))
-    lines = [_log_line(line, width) for line in logs[-(rows - 1) :]]
+    lines = [_log_line(line, width) for line in _newest(logs, rows - 1)]
     return [rule, *lines, *(Text() for _ in range(rows - 1 - len(lines)))]
+
+
+def _newest(logs: Sequence[LogLine], rows: int) -> Sequence[LogLine]:
+    """Lines for so many rows; the newest trouble stays in sight, however much has gone well since."""
+    newest = logs[-rows:]
+    troubles = [line for line in logs if line.level >= logging.WARNING]
+    if rows < 2 or not troubles or any(line.level >= logging.WARNING for line in newest):
+        return newest
+    return [troubles[-1], *newest[1:]]
 
 
 def _log_line(line: LogLine, width: int) -> Text:

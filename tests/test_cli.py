@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -30,6 +31,44 @@ def test_help_lists_every_command() -> None:
     text = CliRunner().invoke(main, ["--help"]).output
     assert all(f"\n  {name} " in text for name in main.commands)  # type: ignore[attr-defined]
     assert "  genred run mic:" in text
+
+
+def test_help_is_whole() -> None:
+    """On 80 columns no command's line is cut off, and every option of every command says what it does."""
+    assert "..." not in CliRunner().invoke(main, ["--help"], terminal_width=80).output.replace("[ARGS]...", "")
+    for name, command in main.commands.items():  # type: ignore[attr-defined]
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        assert [option.name for option in options if not option.help] == [], name
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("genred w", ["plain,watch"]),
+        ("genred run --provider ", ["plain,auto", "plain,cuda", "plain,cpu"]),
+        ("genred run ", ["plain,mic:", "plain,demo:", "plain,file:"]),
+        ("genred run d", ["plain,demo:"]),
+        ("genred run music/a", ["file,music/a"]),
+        ("genred run --model mod", ["file,mod"]),
+        ("genred classify so", ["file,so"]),
+    ],
+)
+def test_words_are_completed(line: str, completed: list[str]) -> None:
+    """Commands, choices and kinds of source are completed, and files where there can be one."""
+    words = line.split(" ")
+    number = str(len(words) - 1)
+    result = genred(env=os.environ | {"_GENRED_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": number})
+    assert result.stdout.splitlines() == completed
+
+
+def test_a_fault_of_genred_is_70(tmp_path: Path) -> None:
+    """Whatever the command, an error that nobody has thought of is told with a traceback, and the exit code is 70."""
+    (tmp_path / "zmq.py").write_text("raise ZeroDivisionError('a fault')\n")
+    for command in ("listen", "watch"):
+        result = genred(command, env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"})
+        assert result.returncode == 70
+        assert "please report this" in result.stderr
+        assert result.stderr.splitlines()[-1] == "ZeroDivisionError: a fault"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

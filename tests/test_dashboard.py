@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import msgspec
@@ -23,6 +28,7 @@ from genred.dashboard.view import ORDERS, ordered
 from genred.messages import Estimate, Hello, StationInfo, Status
 from genred.messages import decode as message_of
 from genred.snapshot import Mark, Snapshot, StationView
+from genred.watch import Gathering
 from screenshot import at_end, recorded, screenshot
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -53,7 +59,7 @@ def stations(count: int, **changes: object) -> Snapshot:
         label = LABELS[number % len(LABELS)]
         status = msgspec.structs.replace(one.stations[0].status, station=f"fm-{number:03}", level_dbfs=-1.0 * number)
         estimate = msgspec.structs.replace(one.stations[0].estimate, station=status.station, label=label)
-        views.append(StationView(status, estimate, (Mark(label, 0.9),) * 9))
+        views.append(StationView(status, estimate, (Mark(label, 0.9),) * 60))
     return replace(one, stations=tuple(views))
 
 
@@ -69,6 +75,15 @@ def drawn(
     with console.capture() as capture:
         console.print(render(snapshot, view, logs), end="")
     return capture.get() if options else Text.from_ansi(capture.get()).plain
+
+
+def numbers_in(record: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Paths to the numbers of a record."""
+    if isinstance(record, dict):
+        for key, value in record.items():
+            yield from numbers_in(value, (*path, key))
+    elif isinstance(record, int | float) and not isinstance(record, bool):
+        yield path
 
 
 @pytest.mark.parametrize("size", [*SIZES, (40, 12), (81, 13), (20, 5), (7, 3), (1, 1)])
@@ -88,7 +103,7 @@ def test_one_station_is_told_wholly(size: tuple[int, int]) -> None:
     """State, window, hop, latency, age, losses, level, provider, endpoint, readers, model and claim, all genres."""
     text = drawn(one_station(), size, logs=(LogLine("12:00:00", 20, "a line of the log"),))
     wanted = ["kitchen", "● running", "23.3 s", "hop 0.93 s", "14 ms", "0.1 s old", "0.1 s, 1 window skipped", "mic:"]
-    wanted += ["-38 dBFS", "peak -12", "gain +18", "crnn on cpu", "81% of 200 tracks", "tcp://127.0.0.1:5557"]
+    wanted += ["level dBFS  -38", "-12 dBFS, gain +18 dB", "crnn on cpu", "81% of 200 tracks", "tcp://127.0.0.1:5557"]
     wanted += ["2 subscriptions", "48000 Hz", "1 loss, 2 overflows", "q quit", "p pause", "jazz"]
     wanted += ["12:00:00 a line of the log"]
     assert [one for one in wanted if one not in text] == []
@@ -121,7 +136,7 @@ def test_what_was_measured_last_is_not_shown_as_new(count: int, old: dict[str, o
         snapshot = one_station(**changes)
         return drawn(replace(snapshot, stations=(replace(snapshot.stations[0], stale_s=stale_s),) * count), (160, 50))
 
-    measured = ["14 ms", "▮", *(["0.1 s old", "-38 dBFS", "peak -12"] if count == 1 else [])]
+    measured = ["14 ms", "▮", *(["0.1 s old", " -38 ", "-12 dBFS"] if count == 1 else [])]
     assert all(words in picture() for words in measured)
     assert not any(words in picture(**old) for words in measured)  # type: ignore[arg-type]
 
@@ -149,17 +164,24 @@ def test_what_is_old_is_called_stale() -> None:
 
 
 @pytest.mark.parametrize("labels", [("speech",), ("a", "b"), tuple(f"genre-{n}" for n in range(40))])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, (40, 12)])
 def test_a_model_may_know_other_genres(labels: tuple[str, ...], size: tuple[int, int]) -> None:
-    """One label or forty: the picture still fits, and a colour is found."""
+    """One label or forty: the picture fits, the most probable have their bars, and nothing else gives way to them."""
     snapshot = one_station()
-    shares = {label: 1.0 / len(labels) for label in labels}
+    shares = {label: (1.0 + number) / len(labels) ** 2 for number, label in enumerate(labels)}
     estimate = msgspec.structs.replace(snapshot.stations[0].estimate, label=labels[-1], probabilities=shares)
     view = replace(snapshot.stations[0], estimate=estimate)
     hello = msgspec.structs.replace(snapshot.hello, labels=labels)
     rows = drawn(replace(snapshot, hello=hello, stations=(view,)), size).split("\n")
     assert len(rows) == size[1]
-    assert labels[0] in "\n".join(rows)
+    barred = [label for label in labels if any(re.search(rf"{label} +\d+% ", row) for row in rows)]
+    assert barred == list(labels[-len(barred) :])
+    assert len(barred) >= min(len(labels), 10 if size[1] > 12 else 7)
+    assert any("level dBFS" in row and "▮" in row for row in rows)
+    if size[1] > 12:
+        assert [
+            fact for fact in ("source", "latency", "accuracy", "endpoint", "last", "log") if fact not in "".join(rows)
+        ] == []
     assert colour(labels[0]) in COLOURS.values()
 
 
@@ -175,6 +197,25 @@ def test_text_from_outside_is_text(count: int) -> None:
     assert "[bold]loud[/bold] [/b] \N{REPLACEMENT CHARACTER}[31mred" in Text.from_ansi(sent).plain
     assert set(re.findall(r"\x1b[^m]*m?", sent)) == set(re.findall(r"\x1b\[[0-9;]*m", sent))
     assert not set("\x07\u202e\udcff") & set(sent)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1e308, -1e308, 5e-324, 2**63, -(2**63)])
+@pytest.mark.parametrize("name", ["hello.json", "estimate.json", "status.json", "status-lost.json"])
+def test_numbers_from_outside_are_drawn(name: str, number: float) -> None:
+    """Whatever number a message of a daemon elsewhere holds, it is drawn, in single view and table."""
+    record = msgspec.json.decode((GOLDEN / name).read_bytes())
+    for path in numbers_in(record):
+        changed = deepcopy(record)
+        reduce(getitem, path[:-1], changed)[path[-1]] = number
+        gathering = Gathering("tcp://127.0.0.1:5557", 0.0)
+        for golden_name in ("hello.json", "estimate.json", "status.json"):
+            gathering.heed(message_of((GOLDEN / golden_name).read_bytes()), 1.0)
+        with suppress(ValueError):  # many a number is refused
+            gathering.heed(message_of(msgspec.json.encode(changed)), 2.0)
+        snapshot = gathering.snapshot(3.0)
+        for view in (View(), View(opened="kitchen")):
+            assert drawn(snapshot, (160, 50), view).count("\n") == 49
+        assert farewell(snapshot)
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -200,7 +241,27 @@ def test_without_colours_letters_tell_genres_apart() -> None:
     letters = letters_of(LABELS)
     assert len(set(letters.values())) == len(LABELS)
     text = drawn(stations(10), (100, 30))
-    assert all(letter * 9 in text for letter in letters.values())
+    assert all(letter * 20 in text for letter in letters.values())
+
+
+def test_without_colours_the_strip_of_one_has_letters() -> None:
+    """In the single view what has no room for its name under the strip has its letter there, only without colours."""
+    past = (*[Mark("jazz", 0.5)] * 6, *[Mark("country", 0.5)] * 2, *[Mark("rock", 0.5)] * 6)
+    snapshot = replace(one_station(), stations=(replace(one_station().stations[0], past=past),))
+    coloured = Text.from_ansi(drawn(snapshot, no_color=False, color_system="truecolor")).plain
+    assert f" jazz {2 * letters_of(LABELS)['country']} rock " in drawn(snapshot)
+    assert " jazz    rock " in coloured
+
+
+@pytest.mark.parametrize("size", [*SIZES, (160, 30)])
+def test_the_winner_is_legible_without_half_blocks(size: tuple[int, int]) -> None:
+    """On a terminal of ASCII the answer is in whole pixels where there is room, else in plain letters."""
+    rows = Painter("ascii").rows(render(one_station()), size)
+    text = Text.from_ansi("\n".join(rows)).plain
+    pixels = all(row.rstrip() in text for row in larger("jazz 75%"))
+    assert pixels == (size == (160, 50))
+    assert pixels or "│ jazz 75% " in text
+    assert large("jazz 75%")[0] not in text
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -251,6 +312,17 @@ def test_many_stations_cost_little() -> None:
         return min(costs)
 
     assert cost_s(stations(300)) < 5 * cost_s(stations(30))
+
+
+def test_the_newest_trouble_stays_in_sight() -> None:
+    """Lines that are no warnings do not push the newest warning out of the panel; a newer warning does."""
+    logs = [LogLine("12:00:00", 30, "old trouble"), LogLine("12:00:01", 30, "trouble")]
+    logs += [LogLine("12:00:02", 20, f"line {number}") for number in range(200)]
+    text = drawn(one_station(), (80, 24), logs=tuple(logs))
+    assert re.findall(r"│ 12:00:0. (.*?) +│", text) == ["trouble", "line 198", "line 199"]
+    text = drawn(one_station(), (80, 24), logs=(*logs, LogLine("12:00:03", 40, "error")))
+    assert re.findall(r"│ 12:00:0. (.*?) +│", text) == ["line 198", "line 199", "error"]
+    assert "trouble" not in drawn(one_station(), (80, 20), logs=tuple(logs[2:]))
 
 
 def test_the_farewell_says_what_was_last() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -50,6 +51,14 @@ def test_devices_are_shown_with_all_that_names_them() -> None:
         *("*", "mic:3", "[bold]USB[/b]", "ALSA", "1", "channel", "44100", "48000", "Hz")
     ]
     assert next(line for line in lines if "Hall" in line).split()[:3] == ["*", "stage.monitor", "monitor"]
+
+
+@pytest.mark.parametrize(("names", "through"), [(("default", "pulse"), "mic:pulse"), (("default", "USB"), "mic:")])
+def test_devices_say_how_a_source_is_heard(names: tuple[str, ...], through: str) -> None:
+    """The command names the input that leads to the audio server, if there is one: the default may not."""
+    inputs = tuple(msgspec.structs.replace(MICROPHONE, name=name) for name in names)
+    *_, last = as_lines(Listing("PortAudio V19.7", inputs), SERVER)
+    assert last.endswith(f"PULSE_SOURCE={SERVER.sources[-1].name} genred run {through}")
 
 
 def test_devices_without_a_server_say_why() -> None:

@@ -50,6 +50,19 @@ def test_findings_are_told_as_lines_and_as_json(capsys: pytest.CaptureFixture[st
     ]
 
 
+def test_on_a_terminal_the_verdicts_stand_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is longer than a line goes on beside the verdict, word by word; elsewhere a finding is one line."""
+    finding = Finding("inputs", "warning", "there is no input", "connect a microphone or a line-in of any kind")
+    tell([finding], Console(force_terminal=True, color_system=None, width=40), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "warning inputs: there is no input;",
+        "        connect a microphone or a",
+        "        line-in of any kind",
+    ]
+    tell([finding], Console(force_terminal=False, width=40), as_json=False)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_a_fault_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     """Only a fault makes the exit code 1."""
     assert tell([Finding("inputs", "warning", "there is none")], Console(), as_json=True) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +12,22 @@ from rich.cells import cell_len
 from rich.color import Color, ColorSystem
 
 from conftest import LABELS
-from genred.dashboard.gauges import BAD, COLOURS, GOOD, WARNING, bar, fit, meter, names, strip
+from genred.dashboard.gauges import (
+    BAD,
+    COLOURS,
+    GOOD,
+    LEAST_SLOTS,
+    WARNING,
+    ages,
+    bar,
+    columns,
+    fit,
+    meter,
+    names,
+    slots_a_column,
+    span,
+    strip,
+)
 from genred.dashboard.letters import large, larger
 from genred.snapshot import Mark
 
@@ -44,7 +62,7 @@ def test_the_genres_have_ten_colours() -> None:
 def test_a_bar_is_as_long_as_its_share(share: float, width: int) -> None:
     """It fills its width, and its ink is the share of it, to an eighth of a column."""
     text = bar(share, width, "").plain
-    ink = sum({"·": 0, "█": 8}.get(sign, " ▏▎▍▌▋▊▉".find(sign)) for sign in text)
+    ink = sum(" ▏▎▍▌▋▊▉█".index(sign) for sign in text)
     assert len(text) == width
     assert abs(ink - 8 * share * width) <= 0.5
 
@@ -65,10 +83,53 @@ def test_the_strip_is_the_past() -> None:
     """A column a slot, the newest at the right, as high as the confidence; silence is a dot and a gap is nothing."""
     marks = [Mark("rock", 1.0), None, Mark("silence", 0.0), Mark("jazz", 0.5), Mark("jazz", 0.125)]
     upper, lower = strip(marks, 7, 2, None)
-    assert (upper.plain, lower.plain) == ("  █    ", "  █ ·█▂")
+    assert (upper.plain, lower.plain) == ("  ▇    ", "  █ ·█▂")
     assert lower.spans[-1].style == COLOURS["jazz"]
     assert [line.plain for line in strip(marks, 2, 1, None)] == ["▄▁"]
-    assert names([Mark("rock", 0.5)] * 6 + [Mark("jazz", 0.5)] * 4, 10).plain == "rock      "
+
+
+@given(st.floats(0, 1), st.integers(1, 12))
+def test_strips_one_above_the_other_do_not_touch(share: float, rows: int) -> None:
+    """The topmost eighth of a strip is free, whatever is shown."""
+    top, *_ = strip([Mark("rock", share)], 1, rows, None)
+    assert top.plain != "█"
+
+
+def test_the_colours_of_the_strip_are_named() -> None:
+    """Each run has its name in its middle where that fits, the longest first; without colours the others' letters."""
+    marks = [*[Mark("rock", 0.5)] * 3, *[Mark("classical", 0.5)] * 5, *[Mark("jazz", 0.5)] * 12, None, Mark("pop", 0.5)]
+    assert names(marks, 24, None).plain == "   classical  jazz   pop"
+    assert names(marks, 24, {"rock": "r"}).plain == "   classical  jazz   pop"
+    assert names(marks[4:], 18, {"classical": "c"}).plain == "cccc    jazz   pop"
+    assert cell_len(names([Mark("日本語", 0.5)] * 9, 9, {}).plain) == 9
+
+
+@given(st.lists(st.none() | st.sampled_from(["pop", "rock", "jazz"]), max_size=400), st.integers(1, 200))
+def test_a_narrow_strip_shows_two_minutes(heard: list[str | None], width: int) -> None:
+    """Where there are fewer columns than slots in two minutes, several slots are one column; never more than fit."""
+    shown = columns([Mark(what, 0.5) if what else None for what in heard], 1000, width)
+    assert len(shown) <= width
+    assert width * slots_a_column(width) >= LEAST_SLOTS
+    assert {mark.what for mark in shown if mark} <= set(heard)
+
+
+def test_columns_stay_what_they_are() -> None:
+    """As time goes on the strip moves, but no column of several slots changes when it is whole."""
+    rng = np.random.default_rng(0)
+    past = [Mark(LABELS[at], 0.5) for at in rng.integers(0, 10, size=500)]
+    pictures = [columns(past[max(now - 300, 0) : now + 1], now, 20) for now in range(400, 420)]
+    for older, newer in pairwise(pictures):
+        assert older[5:-1] in (newer[5:-1], newer[4:-2])
+
+
+def test_ages_stand_at_their_columns() -> None:
+    """Each minute is 30 columns, or fewer where a column is several slots; no age is older than the past."""
+    assert ages(70, 70).plain == " " * 8 + "2 min" + " " * 25 + "1 min" + " " * 24 + "now"
+    assert ages(10, 70).plain.split() == ["now"]
+    assert ages(30, 30).plain.split() == ["1", "min", "now"]
+    assert cell_len(ages(2, 2).plain) == 2
+    assert span(60, 70) == "2:00 min"
+    assert span(10, 20) == "1:00 min"
 
 
 @given(st.text(), st.integers(0, 30))

@@ -532,6 +532,7 @@ UNREADABLE = {
     "required field missing": altered("estimate", epoch=None),
     "null field": golden("event-epoch").replace(b'"epoch":1', b'"epoch":null'),
     "deeply nested": golden("event-epoch")[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deeply nested, and wrong before": b'{"type":"event","seq":"one","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 }
 
 

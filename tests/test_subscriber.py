@@ -197,7 +197,22 @@ def test_unreadable_is_counted(daemon: Station, subscriber: Subscriber) -> None:
         daemon.send_raw(*frames)
     daemon.send(good)
     assert take(subscriber, 1) == [good]
-    assert subscriber.unreadable == len(junk)
+    assert (subscriber.unreadable, subscriber.obstacle) == (len(junk), "")
+
+
+def test_the_newest_obstacle_is_told(daemon: Station, subscriber: Subscriber) -> None:
+    """Why the newest message could not be read: its version before a field that it lacks, and without escapes."""
+    for payload, why in [
+        (b'{"type":"hello","v":"7.0"}', "message of version 7.0; this reader knows 1.0"),
+        (
+            b'{"type":"hello","v":"\\u001b[2J"}',
+            "message of version \N{REPLACEMENT CHARACTER}[2J; this reader knows 1.0",
+        ),
+        (b'{"type":"hello","v":"1.0"}', "Object missing required field `daemon`"),
+    ]:
+        daemon.send_raw(b"hello/", payload)
+        assert subscriber.receive(0.5) is None
+        assert subscriber.obstacle == why
 
 
 def test_types_can_be_chosen(daemon: Station) -> None:
@@ -220,7 +235,18 @@ def test_station_can_be_chosen(daemon: Station) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["", "nonsense", "tcp://", "tcp://127.0.0.1", "tcp://host:port", "smoke://signals:1", "ipc://", "tcp://\udcff:1"],
+    [
+        "",
+        "nonsense",
+        "tcp://",
+        "tcp://127.0.0.1",
+        "tcp://127.0.0.1:0",
+        "tcp://127.0.0.1:65536",
+        "tcp://host:port",
+        "smoke://signals:1",
+        "ipc://",
+        "tcp://\udcff:1",
+    ],
 )
 def test_bad_endpoint_is_a_configuration_error(endpoint: str) -> None:
     """What is not an endpoint is named in one sentence that shows one; nothing stays open."""

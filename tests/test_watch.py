@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from genred.messages import Estimate, Hello, Message, Status, decode
-from genred.snapshot import SLOT_S, SLOTS, Mark, Past, Snapshot
+from genred.snapshot import SLOT_S, SLOTS, History, Mark, Snapshot, StationView
 from genred.watch import FIRST_ANSWER_S, STALE_S, Gathering
 from screenshot import recorded
 
@@ -87,7 +87,7 @@ def test_a_restart_keeps_the_past_only() -> None:
     assert snapshot.hello is None
     assert (view.status.epoch, view.estimate) == (0, None)
     assert before.stations[0].past[-1] == Mark("jazz", 0.75)
-    assert view.past == (Mark("jazz", 0.75), None, None, None)
+    assert view.past == (Mark("jazz", 0.75), None, None)
     gathering.heed(replace(HELLO, boot="another"), 107.0)
     assert gathering.snapshot(107.6).hello == replace(HELLO, boot="another")
 
@@ -128,32 +128,67 @@ def estimate(label: str, confidence: float) -> Estimate:
     return replace(ESTIMATE, label=label, confidence=confidence)
 
 
+def seen(history: History, now_s: float) -> StationView:
+    assert isinstance(STATUS, Status)
+    return history.view(STATUS, None, now_s)
+
+
 def test_the_past_has_a_mark_each_slot() -> None:
     """The newest estimate of a slot stands for it, a slot without one is a gap, and an old past is forgotten."""
-    past = Past()
-    past.heard(estimate("rock", 0.9), 10 * SLOT_S)
-    past.heard(estimate("jazz", 0.5), 10.5 * SLOT_S)
-    past.heard(replace(ESTIMATE, label=msgspec.UNSET, confidence=msgspec.UNSET, reason="silence"), 12 * SLOT_S)
-    assert past.marks(13.9 * SLOT_S) == (Mark("jazz", 0.5), None, Mark("silence", 0.0), None)
-    assert past.marks(13.9 * SLOT_S) == past.marks(13.1 * SLOT_S)
-    assert past.marks((12 + SLOTS) * SLOT_S) == (None,) * SLOTS
+    history = History()
+    history.heard(estimate("rock", 0.9), 10 * SLOT_S)
+    history.heard(estimate("jazz", 0.5), 10.5 * SLOT_S)
+    history.heard(replace(ESTIMATE, label=msgspec.UNSET, confidence=msgspec.UNSET, reason="silence"), 12 * SLOT_S)
+    assert seen(history, 13.9 * SLOT_S).past == (Mark("jazz", 0.5), None, Mark("silence", 0.0))
+    assert seen(history, 14.1 * SLOT_S).past == (Mark("jazz", 0.5), None, Mark("silence", 0.0), None)
+    assert seen(history, (13 + SLOTS) * SLOT_S).past == (None,) * SLOTS
+
+
+def test_a_slot_is_not_empty_before_it_is_over() -> None:
+    """Between two estimates the newest column stays what it was, and its number is told."""
+    history = History()
+    history.heard(estimate("rock", 0.9), 10 * SLOT_S)
+    for now_s in (10.1 * SLOT_S, 11.9 * SLOT_S):
+        assert (seen(history, now_s).past, seen(history, now_s).slot) == ((Mark("rock", 0.9),), 10)
+    history.heard(estimate("jazz", 0.5), 11.95 * SLOT_S)
+    assert (seen(history, 12 * SLOT_S).past[-1], seen(history, 12 * SLOT_S).slot) == (Mark("jazz", 0.5), 11)
+
+
+def test_a_long_hop_leaves_no_gaps() -> None:
+    """An estimate stands for all slots of the audio since the one before, but not for a time in which none came."""
+    assert isinstance(ESTIMATE, Estimate)
+    rate_hz = (ESTIMATE.last_sample - ESTIMATE.first_sample + 1) / ESTIMATE.window_s
+    hop_s, history = 2.3 * SLOT_S, History()
+
+    def hear(number: int, at_s: float, epoch: int = 1) -> None:
+        shift = round(number * hop_s * rate_hz)
+        first, last = ESTIMATE.first_sample + shift, ESTIMATE.last_sample + shift
+        history.heard(replace(ESTIMATE, first_sample=first, last_sample=last, epoch=epoch), at_s)
+
+    for number in range(6):
+        hear(number, 10 * SLOT_S + number * hop_s)
+    assert None not in seen(history, 10 * SLOT_S + 5 * hop_s).past
+    hear(6, 100 * SLOT_S)
+    assert seen(history, 100 * SLOT_S).past[-4:] == (None, *[Mark("jazz", 0.75)] * 3)
+    hear(60, 110 * SLOT_S, epoch=2)
+    assert seen(history, 110 * SLOT_S).past[-2:] == (None, Mark("jazz", 0.75))
 
 
 def test_the_past_of_many_is_small() -> None:
     """Marks are rounded, so that ten minutes of hundreds of stations are a few objects."""
-    past = Past()
+    history = History()
     for slot in range(2 * SLOTS):
-        past.heard(estimate("rock", slot / (2 * SLOTS)), slot * SLOT_S)
-    marks = past.marks(2 * SLOTS * SLOT_S)
+        history.heard(estimate("rock", slot / (2 * SLOTS)), slot * SLOT_S)
+    marks = seen(history, 2 * SLOTS * SLOT_S).past
     assert len(marks) == SLOTS
     assert len({id(mark) for mark in marks}) < 50
 
 
 def test_a_peak_is_held_for_three_seconds() -> None:
     """The greatest of the last three peaks is held."""
-    past = Past()
+    history = History()
     holds = []
     for peak_dbfs in (-20.0, -3.0, -30.0, -31.0, -32.0):
-        past.measured(replace(STATUS, peak_dbfs=peak_dbfs))
-        holds.append(past.hold_dbfs)
+        history.measured(replace(STATUS, peak_dbfs=peak_dbfs))
+        holds.append(seen(history, 0.0).hold_dbfs)
     assert holds == [-20.0, -3.0, -3.0, -3.0, -30.0]

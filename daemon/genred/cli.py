@@ -13,17 +13,24 @@ from typing import Any
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 
 from . import __version__
 from .config import DEFAULT_ENDPOINT, Config, StationConfig, load
 from .errors import GenredError
 from .messages import plain
 
-PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
+log = logging.getLogger(__name__)
+
 FAULT = 70  # EX_SOFTWARE of sysexits.h
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 INTERRUPTED = 130  # as a shell says of SIGINT
+PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
 LOG_LEVELS = click.Choice(["debug", "info", "warning", "error"])
+FILE = click.Path(readable=False)  # who reads it tells whether it can be read
+PATH = click.Path(readable=False, path_type=Path)
+TYPES = click.Choice(["hello", "estimate", "event", "status"])
+HOP = click.IntRange(1, 100_000)
 
 
 class _Commands(click.Group):
@@ -32,24 +39,30 @@ class _Commands(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
             return super().main(*args, **extra)
-        except OSError as error:
-            if error.errno not in UNWRITABLE or error.filename is not None:
-                raise
-            click.echo(f"genred: cannot write the output: {error.strerror}", err=True)
-            _drop_output()
-            sys.exit(1)
+        except Exception as error:
+            sys.exit(_tell(error))
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except GenredError as error:
-            click.echo(f"genred: {plain(str(error))}", err=True)
-            context.exit(error.exit_code)
         except BrokenPipeError:  # the reader of our output has gone
             _drop_output()
             context.exit(0)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
+
+
+def _tell(error: Exception) -> int:
+    """Say what `error` has to say: in one sentence, or with a traceback if genred is at fault; return the exit code."""
+    if isinstance(error, GenredError):
+        click.echo(f"genred: {plain(str(error))}", err=True)
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None:
+        click.echo(f"genred: cannot write the output: {error.strerror}", err=True)
+        _drop_output()
+        return 1
+    log.error("genred has a fault and ends; please report this", exc_info=error)
+    return FAULT
 
 
 def _drop_output() -> None:
@@ -90,20 +103,26 @@ def _fill_standard_streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # a name may have letters that the terminal has not
 
 
+def _complete_source(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the word of a source that is no file, else let the shell complete a file."""
+    words = [word for word in ("mic:", "demo:", "file:") if word.startswith(begun)]
+    return [CompletionItem(word) for word in words] or [CompletionItem(begun, type="file")]
+
+
 @main.command(cls=_Run)
-@click.argument("sources", nargs=-1, metavar="[NAME=]SOURCE...")
+@click.argument("sources", nargs=-1, metavar="[[NAME=]SOURCE...]", shell_complete=_complete_source)
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
-@click.option("--model", help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, help="ONNX file with a genred card.  [default: the one that comes with genred]")
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
-@click.option("--hop", type=click.IntRange(1, 100_000), help="Frames between two answers.  [default: 40, 0.93 s]")
+@click.option("--hop", type=HOP, help="Frames between two answers.  [default: 40, 0.93 s]")
 @click.option(
     "--require",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     help="Exit with 3 when a station is absent for so long.",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="TOML with the same words; options here win.")
-@click.option("--log-level", type=LOG_LEVELS, help="[default: info]")
+@click.option("--config", type=PATH, help="TOML with the same words; options here win.")
+@click.option("--log-level", type=LOG_LEVELS, help="The least that is logged.  [default: info]")
 @click.option("--no-dashboard", is_flag=True, help="Plain log lines, also on a terminal.")
 @click.option("--insecure", is_flag=True, help="Allow binding to an address that others can reach.")
 def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insecure: bool, **options: Any) -> None:
@@ -120,20 +139,19 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     overrides |= {"dashboard": False} if no_dashboard else {}
     overrides |= {"insecure": True} if insecure else {}
     overrides |= {"station": _stations(sources)} if sources else {}
-    settings = load(config, overrides)
+    settings, why = load(config, overrides), ""
     if not settings.station:
-        settings = _with_default(settings)
-    _serve(settings)
+        settings, why = _with_default(settings)
+    _serve(settings, why)
 
 
-def _with_default(settings: Config) -> Config:
-    """Add the one station that is listened to where none is named."""
+def _with_default(settings: Config) -> tuple[Config, str]:
+    """Add the one station that is listened to where none is named; and say which, and why."""
     from .sources import default_uri, named
 
     uri, why = default_uri()
-    click.echo(f"genred: no source is named; listening to {why}", err=True)
     name, uri = named(uri, [])
-    return msgspec.structs.replace(settings, station=(StationConfig(name, uri),))
+    return msgspec.structs.replace(settings, station=(StationConfig(name, uri),)), why
 
 
 def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
@@ -146,8 +164,11 @@ def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
     return stations
 
 
-def _serve(settings: Config) -> None:
-    """Run the daemon, then leave without waiting for source threads: one may hang in C."""
+def _serve(settings: Config, why: str) -> None:
+    """Run the daemon, then leave without waiting for source threads: one may hang in C.
+
+    `why` it listens to what nobody has named is told where it can be seen: in the dashboard, too.
+    """
     from . import service
     from .dashboard import Dashboard
 
@@ -157,15 +178,13 @@ def _serve(settings: Config) -> None:
     try:
         with Dashboard(enabled=settings.dashboard) as dashboard:
             logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
+            if why:
+                log.warning("no source is named; listening to %s", plain(why))
             service.run(settings, dashboard.show)
-    except GenredError as error:
-        click.echo(f"genred: {plain(str(error))}", err=True)
-        code = error.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except Exception:
-        logging.getLogger(__name__).exception("genred has a fault and ends; please report this")
-        code = FAULT
+    except Exception as error:
+        code = _tell(error)
     with suppress(OSError):  # their readers may have gone
         sys.stdout.flush()
         sys.stderr.flush()
@@ -174,8 +193,8 @@ def _serve(settings: Config) -> None:
 
 @main.command()
 @click.argument("endpoint", default=DEFAULT_ENDPOINT)
-@click.option("--station", default="", help="Only this one.")
-@click.option("--type", "types", multiple=True, type=click.Choice(["hello", "estimate", "event", "status"]))
+@click.option("--station", default="", help="Only of this one.")
+@click.option("--type", "types", multiple=True, type=TYPES, help="Only of this type; may be given again.")
 @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
 def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | None) -> None:
     """Print the messages of a daemon as JSON lines.
@@ -190,9 +209,11 @@ def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | Non
 
 @main.command()
 @click.argument("endpoint", default=DEFAULT_ENDPOINT)
-@click.option("--log-level", type=LOG_LEVELS, default="info", show_default=True)
+@click.option("--log-level", type=LOG_LEVELS, default="info", show_default=True, help="The least that is logged.")
 def watch(endpoint: str, log_level: str) -> None:
-    """Show on this terminal what a running daemon hears; q ends the watching, not the daemon.
+    """Show on this terminal what a running daemon hears.
+
+    q ends the watching, not the daemon.
 
     \b
     genred watch
@@ -207,15 +228,15 @@ def watch(endpoint: str, log_level: str) -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--model", type=click.Path(path_type=Path), help="ONNX file with a genred card.")
-@click.option("--provider", type=PROVIDERS, default="auto", show_default=True)
-@click.option("--hop", type=click.IntRange(1, 100_000), default=40, show_default=True, help="Frames between answers.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
+@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--provider", type=PROVIDERS, default="auto", show_default=True, help="What runs the model.")
+@click.option("--hop", type=HOP, default=40, show_default=True, help="Frames between two answers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file, with its timeline.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="OUT.png", help="Probabilities over time.")
-@click.option("--log-level", type=LOG_LEVELS, default="warning", show_default=True)
+@click.option("--plot", type=PATH, metavar="OUT.png", help="Probabilities over time.")
+@click.option("--log-level", type=LOG_LEVELS, default="warning", show_default=True, help="The least that is logged.")
 def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
-    """Judge audio files (or folders, or patterns) and print their genres.
+    """Judge audio files, folders or patterns, and print their genres.
 
     \b
     genred classify song.mp3
@@ -230,7 +251,9 @@ def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def devices(as_json: bool) -> None:
-    """List the inputs, and the sources of PulseAudio or PipeWire; * marks the defaults.
+    """List the inputs, and the sources of PulseAudio or PipeWire.
+
+    * marks the defaults.
 
     \b
     genred devices
@@ -243,12 +266,12 @@ def devices(as_json: bool) -> None:
 
 @main.command()
 @click.option("--bind", default=DEFAULT_ENDPOINT, show_default=True, help="Endpoint that should be free.")
-@click.option("--model", type=click.Path(path_type=Path), help="ONNX file with a genred card.")
+@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
 @click.option("--json", "as_json", is_flag=True, help="For reporting a fault; it names inputs, but no user.")
 def doctor(bind: str, model: Path | None, as_json: bool) -> None:
-    """Check everything that genred needs, and say what to do; exit with 1 on a fault.
+    """Check everything that genred needs, and say what to do.
 
-    It listens to each input for a second.
+    It listens to each input for a second, and exits with 1 if there is a fault.
 
     \b
     genred doctor

@@ -24,6 +24,7 @@ from .messages import counted, plain
 CHILD = (sys.executable, "-P", "-m", "genred.devices")  # -P: nothing of the current folder is imported
 LIST_TIMEOUT_S = 15.0  # every device is asked for every rate
 LISTEN_TIMEOUT_S = 10.0
+THROUGH = "pulse"  # the input that leads to the audio server, also where the default one does not
 
 T = TypeVar("T")
 
@@ -143,7 +144,8 @@ def as_lines(listing: Listing, server: AudioServer | str) -> Iterator[str]:
     yield f"{'Sources' if server.sources else 'No sources'} of {server.name}"
     yield from _columns([_source_row(source) for source in server.sources])
     if server.sources:
-        yield f"To hear one of them: PULSE_SOURCE={server.sources[-1].name} genred run mic:"
+        through = next((one.name for one in listing.inputs if one.name == THROUGH), "")
+        yield f"To hear one of them: PULSE_SOURCE={server.sources[-1].name} genred run mic:{through}"
 
 
 def _input_row(one: Input) -> list[str]:

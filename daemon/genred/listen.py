@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from .messages import Message, counted, encode
-from .subscriber import FIRST_ANSWER_S, REMEDY, TYPES, Subscriber
+from .subscriber import FIRST_ANSWER_S, REMEDY, REMEDY_UNREADABLE, TYPES, Subscriber
 
 
 def listen(endpoint: str, types: Iterable[str], station: str, count: int | None) -> None:
@@ -36,7 +36,10 @@ def _patiently(subscriber: Subscriber, endpoint: str, station: str) -> Iterator[
     first = subscriber.receive(FIRST_ANSWER_S)
     if first is None:
         of_it = f" of a station {station!r}" if station else ""
-        click.echo(f"genred: nothing{of_it} has come from {endpoint} yet; {REMEDY}", err=True)
+        problem = f"nothing{of_it} has come from {endpoint} yet; {REMEDY}"
+        if subscriber.obstacle:
+            problem = f"what comes from {endpoint} cannot be read: {subscriber.obstacle}; {REMEDY_UNREADABLE}"
+        click.echo(f"genred: {problem}", err=True)
     else:
         yield first
     yield from subscriber

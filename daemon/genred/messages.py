@@ -331,12 +331,30 @@ def decode(payload: bytes) -> Message:
         If it is not a message of this major version.
     """
     try:
-        message: Message = _decoder.decode(payload)
+        return _decode(payload)
     except RecursionError as error:
         raise ValueError("no message is nested so deeply") from error
-    if message.v.partition(".")[0] != VERSION.partition(".")[0]:
-        raise ValueError(f"message of version {message.v}; this reader knows {VERSION}")
+
+
+def _decode(payload: bytes) -> Message:
+    try:
+        message: Message = _decoder.decode(payload)
+    except msgspec.ValidationError:
+        _check_version(msgspec.json.decode(payload, type=_Version).v)  # that says more than a field that it has not
+        raise
+    _check_version(message.v)
     return message
+
+
+class _Version(msgspec.Struct):
+    """The one field that every version has."""
+
+    v: str = VERSION
+
+
+def _check_version(version: str) -> None:
+    if version.partition(".")[0] != VERSION.partition(".")[0]:
+        raise ValueError(f"message of version {version}; this reader knows {VERSION}")
 
 
 def plain(text: str) -> str:

@@ -35,6 +35,8 @@ class StationView:
         Its newest.
     past : tuple of Mark or None
         One a slot of SLOT_S, the newest last; None where nothing was heard.
+    slot : int
+        Number of the newest slot, counted on for ever: by it several slots make the same column while time goes on.
     hold_dbfs : float
         The greatest sample of the last HELD_PEAKS seconds.
     stale_s : float
@@ -44,6 +46,7 @@ class StationView:
     status: Status
     estimate: Estimate | None
     past: tuple[Mark | None, ...] = ()
+    slot: int = 0
     hold_dbfs: float = -120.0
     stale_s: float = 0.0
 
@@ -69,32 +72,34 @@ class Snapshot:
     remark: str = ""
 
 
-class Past:
+class History:
     """The last minutes of one station; belongs to one thread."""
 
     def __init__(self) -> None:
-        self._marks: deque[Mark | None] = deque(maxlen=SLOTS)
         self._slot = 0  # number of the newest
+        self._marks: deque[Mark | None] = deque(maxlen=SLOTS)
         self._peaks: deque[float] = deque([-120.0], maxlen=HELD_PEAKS)
+        self._newest: Estimate | None = None
 
     def heard(self, estimate: Estimate, now_s: float) -> None:
-        """Note `estimate`, made at `now_s`; the newest of a slot stands for it."""
+        """Note `estimate`, made at `now_s`: for its slot, and for those before that its audio has come in."""
         self._move(now_s)
-        self._marks[-1] = mark_of(estimate)
+        mark = mark_of(estimate)
+        self._marks[-1] = mark
+        for empty in range(2, 2 + int(_advance_s(self._newest, estimate) / SLOT_S)):
+            if empty > len(self._marks) or self._marks[-empty] is not None:
+                break
+            self._marks[-empty] = mark
+        self._newest = estimate
 
     def measured(self, status: Status) -> None:
         """Note the peak of the last second."""
         self._peaks.append(status.peak_dbfs)
 
-    def marks(self, now_s: float) -> tuple[Mark | None, ...]:
-        """One mark a slot, up to `now_s`."""
-        self._move(now_s)
-        return tuple(self._marks)
-
-    @property
-    def hold_dbfs(self) -> float:
-        """The greatest of the newest peaks."""
-        return max(self._peaks)
+    def view(self, status: Status, estimate: Estimate | None, now_s: float, stale_s: float = 0.0) -> StationView:
+        """View of the station; the newest slot is not empty before it is over."""
+        self._move(now_s - SLOT_S)
+        return StationView(status, estimate, tuple(self._marks), self._slot, max(self._peaks), stale_s)
 
     def _move(self, now_s: float) -> None:
         """Open the slots up to `now_s`."""
@@ -104,10 +109,19 @@ class Past:
         self._slot = max(slot, self._slot)
 
 
+def _advance_s(before: Estimate | None, estimate: Estimate) -> float:
+    """Seconds of audio that have come between two estimates; 0 if they are not of one epoch."""
+    if before is None or (before.boot, before.epoch) != (estimate.boot, estimate.epoch):
+        return 0.0
+    samples = estimate.last_sample - before.last_sample
+    length = estimate.last_sample - estimate.first_sample + 1
+    return min(max(samples, 0) * estimate.window_s / max(length, 1), SLOTS * SLOT_S)
+
+
 def mark_of(estimate: Estimate) -> Mark:
     """Return `estimate` as one column of the past."""
     if estimate.label is not UNSET and estimate.confidence is not UNSET:
-        return _mark(estimate.label, round(estimate.confidence * SHARE_STEPS))
+        return _mark(estimate.label, round(min(max(estimate.confidence, 0.0), 1.0) * SHARE_STEPS))
     return _mark(str(estimate.reason), 0)
 
 

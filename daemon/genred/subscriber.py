@@ -16,7 +16,7 @@ import zmq
 
 from .config import DEFAULT_ENDPOINT
 from .errors import ConfigError
-from .messages import Message, decode
+from .messages import Message, decode, plain
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TYPES = ("hello", "estimate", "event", "status")
 FIRST_ANSWER_S = 2.0  # connecting may take so long; a daemon says hello to a new subscriber at once
 REMEDY = "is a daemon running there? Start one with genred run, or name the endpoint that it was given with --bind"
+REMEDY_UNREADABLE = "is it a genred that answers there, and of this one's version?"
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Subscriber:
         Messages missed so far, by their ``seq``.
     unreadable : int
         Messages that were not of this format.
+    obstacle : str
+        Why the newest message could not be read; empty if it could.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Subscriber:
     ) -> None:
         self.gaps = 0
         self.unreadable = 0
+        self.obstacle = ""
         self._places: dict[bytes, _Place] = {}
         self._timeout_s = timeout_s
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -80,11 +84,21 @@ class Subscriber:
         for kind in types:
             self._socket.subscribe(f"{kind}/{station}/" if station and kind != "hello" else f"{kind}/")
         try:
-            self._socket.connect(endpoint)
-        except (zmq.ZMQError, UnicodeEncodeError) as error:
+            self._connect(endpoint)
+        except ValueError as error:
             self.close()
-            why = zmq.strerror(error.errno or 0) if isinstance(error, zmq.ZMQError) else "Not UTF-8"
-            raise ConfigError(f"{endpoint!r} is not an endpoint: {why}; it looks like {DEFAULT_ENDPOINT}") from error
+            raise ConfigError(f"{endpoint!r} is not an endpoint: {error}; it looks like {DEFAULT_ENDPOINT}") from error
+
+    def _connect(self, endpoint: str) -> None:
+        port = endpoint.rpartition(":")[2]
+        if endpoint.startswith("tcp://") and port.isdecimal() and not 0 < int(port) < 65536:
+            raise ValueError("No such port")  # libzmq would wait there for ever
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            raise ValueError(zmq.strerror(error.errno or 0)) from error
+        except UnicodeEncodeError as error:
+            raise ValueError("Not UTF-8") from error
 
     def __enter__(self) -> Subscriber:
         return self
@@ -110,13 +124,14 @@ class Subscriber:
             left_ms = None if deadline is None else round(max(deadline - time.monotonic(), 0) * 1000)
             if not self._socket.poll(left_ms):
                 return None
-            frames = self._socket.recv_multipart()
+            topic, *payload = self._socket.recv_multipart()
             try:
-                topic, payload = frames
-                message = decode(payload)
-            except ValueError:
+                message = _decode(payload)
+            except ValueError as error:
                 self.unreadable += 1
+                self.obstacle = plain(str(error))
                 continue
+            self.obstacle = ""
             if self._is_new(topic, message):
                 return message
 
@@ -131,3 +146,10 @@ class Subscriber:
         self.gaps += message.seq - place.seq - 1
         place.seq = message.seq
         return True
+
+
+def _decode(frames: list[bytes]) -> Message:
+    """Message of the one frame that follows the topic."""
+    if len(frames) != 1:
+        raise ValueError(f"{1 + len(frames)} frames; a message has 2")
+    return decode(frames[0])

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from .messages import Estimate, Event, Hello, Message, Status, counted, plain
 from .signals import asked_to_end
-from .snapshot import Past, Snapshot, StationView, describe, is_trouble
-from .subscriber import FIRST_ANSWER_S, REMEDY, Subscriber
+from .snapshot import History, Snapshot, describe, is_trouble
+from .subscriber import FIRST_ANSWER_S, REMEDY, REMEDY_UNREADABLE, Subscriber
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ Show = Callable[[Snapshot], bool]
 class _Heard:
     """What has come of one station since the daemon's start; its past is older."""
 
-    past: Past = field(default_factory=Past)
+    history: History = field(default_factory=History)
     status: Status | None = None
     estimate: Estimate | None = None
     heard_s: float = 0.0
@@ -41,12 +41,20 @@ class Gathering:
         Where they come from.
     now_s : float
         Any clock's time, in seconds, as in all methods.
+
+    Attributes
+    ----------
+    hello : Hello or None
+        What the daemon last said that it is.
+    obstacle : str
+        Why what comes from there cannot be read; empty if it can.
     """
 
     def __init__(self, endpoint: str, now_s: float) -> None:
-        self._endpoint = endpoint
+        self.obstacle = ""
+        self.endpoint = endpoint
         self._stations: dict[str, _Heard] = {}
-        self._hello: Hello | None = None
+        self.hello: Hello | None = None
         self._boot = ""
         self._heard_s = now_s  # the newest message, or the beginning
         self._changed = True
@@ -56,12 +64,12 @@ class Gathering:
     def heed(self, message: Message, now_s: float) -> None:
         """Take one message; with a new ``boot`` the daemon has been started again, and only the past is kept."""
         if message.boot != self._boot:
-            self._boot, self._hello = message.boot, None
+            self._boot, self.hello = message.boot, None
             for heard in self._stations.values():
                 heard.status = heard.estimate = None
         self._heard_s, self._changed = now_s, True
         if isinstance(message, Hello):
-            self._hello = message
+            self.hello = message
             names = {station.name for station in message.stations}
             self._stations = {name: heard for name, heard in self._stations.items() if name in names}
         elif not isinstance(message, Event):
@@ -71,11 +79,11 @@ class Gathering:
         heard = self._stations.setdefault(str(message.station), _Heard())
         if isinstance(message, Status):
             heard.status, heard.heard_s = message, now_s
-            heard.past.measured(message)
+            heard.history.measured(message)
             return
         heard.estimate = message
         if message.repeat is not True:  # it may be of hours ago
-            heard.past.heard(message, now_s)
+            heard.history.heard(message, now_s)
 
     def snapshot(self, now_s: float) -> Snapshot:
         """Return the newest snapshot; the same object as before if it would say the same."""
@@ -88,18 +96,25 @@ class Gathering:
 
     def _make(self, now_s: float) -> Snapshot:
         views = tuple(
-            StationView(one.status, one.estimate, one.past.marks(now_s), one.past.hold_dbfs, _stale_s(one, now_s))
+            one.history.view(one.status, one.estimate, now_s, _stale_s(one, now_s))
             for one in self._stations.values()
             if one.status is not None
         )
-        return Snapshot(self._hello, self._endpoint, views, remark=self.remark(now_s))
+        return Snapshot(self.hello, self.endpoint, views, remark=self.remark(now_s))
+
+    def answers(self, now_s: float) -> bool | None:
+        """Whether a daemon answers; None while that is not known."""
+        if now_s - self._heard_s >= (STALE_S if self._boot else FIRST_ANSWER_S):
+            return False
+        return True if self.hello is not None else None
 
     def remark(self, now_s: float) -> str:
         """Say what is wrong with the daemon as a whole; empty if it answers."""
-        silent_s = now_s - self._heard_s
-        if silent_s < (STALE_S if self._boot else FIRST_ANSWER_S):
-            return "" if self._boot else f"asking {self._endpoint}"
-        return f"no daemon answers at {self._endpoint} for {silent_s:.0f} s"
+        if self.answers(now_s) is not False:
+            return "" if self._boot else f"asking {self.endpoint}"
+        if self.obstacle:
+            return f"what comes from {self.endpoint} cannot be read: {self.obstacle}"
+        return f"no daemon answers at {self.endpoint} for {now_s - self._heard_s:.0f} s"
 
 
 def watch(endpoint: str, show: Show) -> None:
@@ -116,9 +131,11 @@ def watch(endpoint: str, show: Show) -> None:
         answered: bool | None = None
         while not stop.is_set():
             _receive(subscriber, gathering)
-            snapshot = gathering.snapshot(time.monotonic())
-            answered = _tell(snapshot, answered)
-            if show(snapshot):
+            now_s = time.monotonic()
+            if (answers := gathering.answers(now_s)) not in (None, answered):
+                answered = answers
+                _tell(gathering, now_s)
+            if show(gathering.snapshot(now_s)):
                 return
 
 
@@ -129,19 +146,17 @@ def _receive(subscriber: Subscriber, gathering: Gathering) -> None:
         gathering.heed(message, time.monotonic())
         if isinstance(message, Event):
             log.log(logging.WARNING if is_trouble(message) else logging.INFO, "%s", plain(describe(message)))
+    gathering.obstacle = subscriber.obstacle
 
 
-def _tell(snapshot: Snapshot, answered: bool | None) -> bool | None:
-    """Log when a daemon begins to answer, or does so no more; return whether it does."""
-    hello = snapshot.hello
-    if snapshot.remark.startswith("no daemon") and answered is not False:
-        log.warning("%s; %s", snapshot.remark, REMEDY)
-        return False
-    if hello is not None and not snapshot.remark and answered is not True:
+def _tell(gathering: Gathering, now_s: float) -> None:
+    """Log that a daemon begins to answer, or does so no more."""
+    hello, remark = gathering.hello, gathering.remark(now_s)
+    if remark or hello is None:
+        log.warning("%s; %s", remark, REMEDY_UNREADABLE if gathering.obstacle else REMEDY)
+    else:
         stations = counted(len(hello.stations), "station")
-        log.info("genred %s answers at %s with %s", plain(hello.daemon), snapshot.endpoint, stations)
-        return True
-    return answered
+        log.info("genred %s answers at %s with %s", plain(hello.daemon), gathering.endpoint, stations)
 
 
 def _stale_s(heard: _Heard, now_s: float) -> float:

@@ -26,7 +26,7 @@ from .errors import BatchError
 from .load import Load
 from .messages import Estimate, Event, Hello
 from .publisher import Publisher
-from .snapshot import Past, Snapshot, StationView, describe, is_trouble
+from .snapshot import History, Snapshot, describe, is_trouble
 from .station import Due, Station
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Worker:
         self._stations, self._classifier, self._publisher = stations, classifier, publisher
         self._utc, self._wake = utc, wake
         self._newest: dict[str, Estimate] = {}
-        self._pasts = {station.name: Past() for station in stations}
+        self._histories = {station.name: History() for station in stations}
         self._unripe: dict[str, tuple[int, int]] = {}  # epoch and hops of the last estimate without a window
         self._load = Load()
         self._status_due_s = 0.0
@@ -132,7 +132,8 @@ class Worker:
         """Log an answer that is another one than before."""
         before = self._newest.get(name)
         if before is None or (before.label, before.reason) != (estimate.label, estimate.reason):
-            log.info("%s: %s", name, estimate.reason if estimate.label is UNSET else estimate.label)
+            answer = estimate.reason if estimate.label is UNSET else estimate.label
+            log.info("%s: %s", name, answer, extra={"pictured": True})
 
     def _tell_unripe(self, station: Station) -> None:
         """Each hop before the first window say how far it is; at the end, that it never came."""
@@ -150,7 +151,7 @@ class Worker:
     def _keep(self, station: Station, estimate: Estimate, now_s: float) -> None:
         """Keep the newest of `station` for the snapshot."""
         self._newest[station.name] = estimate
-        self._pasts[station.name].heard(estimate, now_s)
+        self._histories[station.name].heard(estimate, now_s)
 
     def _tell_events(self, station: Station) -> None:
         for event in station.events:
@@ -178,7 +179,7 @@ class Worker:
             newest = self._newest.get(station.name)
             status = reports.status(station, newest, process, self._utc)
             self._publisher.send(status)
-            past = self._pasts[station.name]
-            past.measured(status)
-            views.append(StationView(status, newest, past.marks(now_s), past.hold_dbfs))
+            history = self._histories[station.name]
+            history.measured(status)
+            views.append(history.view(status, newest, now_s))
         self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished)

@@ -110,7 +110,22 @@ def test_it_says_that_nobody_answers(daemon: Start, endpoint: str, small_model: 
     assert (len(told.splitlines()), rest, process.returncode) == (3, "", 0)
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", "http://127.0.0.1:5557", "tcp://127.0.0.1", "tcp://127.0.0.1:port"])
+def test_it_says_that_it_cannot_read_what_comes(endpoint: str) -> None:
+    """Where messages of another version come it says so, and of which, rather than that nothing comes."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        publisher.bind(endpoint)
+        with listening(endpoint, "--type", "hello") as process:
+            assert process.stderr is not None
+            assert publisher.poll(30_000), "it does not subscribe"
+            publisher.send_multipart([b"hello/", b'{"type":"hello","v":"2.0"}'])
+            said = process.stderr.readline()
+            process.kill()
+    assert said.startswith(f"genred: what comes from {endpoint} cannot be read: message of version 2.0; ")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["nonsense", "tcp://127.0.0.1:0", "http://127.0.0.1:5557", "tcp://127.0.0.1", "tcp://127.0.0.1:port"]
+)
 def test_a_wrong_endpoint_is_told(wrong: str) -> None:
     """One sentence, and exit code 2."""
     result = genred("listen", wrong, timeout_s=10)

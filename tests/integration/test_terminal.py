@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -123,6 +124,18 @@ def test_no_colour(run: Open, count: int) -> None:
         assert one.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_terminal_without_unicode(run: Open, count: int) -> None:
+    """Where only ASCII can be written the picture is made of that, and its words and answers can be read."""
+    one = run(*(f"fm-{number}=demo:" for number in range(count)), environment={"PYTHONIOENCODING": "ascii"})
+    one.sees("o running", "fm-0", "#", "q quit")
+    one.wait_for(lambda: len(ANSWER.findall(one.text)) >= count)
+    assert one.text.isascii()
+    assert "?" not in one.text
+    one.type("q")
+    assert one.wait() == 0
+
+
 @pytest.mark.parametrize("options", [{"environment": {"TERM": "dumb"}}, {"plain": True}])
 def test_plain_lines_where_there_can_be_no_picture(
     terminal: Open, endpoint: str, small_model: Path, options: dict[str, object]
@@ -153,15 +166,28 @@ def test_without_a_terminal_there_are_plain_lines(
 
 
 def test_logs_to_a_file_while_the_picture_is_shown(run: Open, tmp_path: Path) -> None:
-    """With 2>FILE the log lines are in the file, and in the panel."""
+    """With 2>FILE the log lines are in the file, and in the panel but for the answers, which the picture shows."""
     log = tmp_path / "log"
+    answer = re.compile(rf"demo: (?:{'|'.join(LABELS)})")
     with log.open("w") as stderr:
         one = run("demo:", stderr=stderr)
         one.sees("● running", "demo: running")
+        one.wait_for(lambda: answer.search(log.read_text()) and ANSWER.search(one.text))
+        one.type("p")
+        one.sees(" paused ")
+        assert not answer.search(one.text)
         one.type("q")
         assert one.wait() == 0
     assert "INFO demo: running" in log.read_text()
     assert "\x1b" not in log.read_text()
+
+
+def test_it_says_what_it_listens_to_when_nothing_is_named(run: Open, tmp_path: Path) -> None:
+    """Without a source and without PortAudio it is the demo station, and the panel says so, and why."""
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    one = run(environment={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}, size=(120, 30))
+    one.sees("demo  ● running", "no source is named; listening to the demo station, because PortAudio is missing")
+    assert one.shown
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not tell a thread's time")

@@ -70,6 +70,20 @@ def test_text_from_elsewhere_is_text(watch: Open, endpoint: str) -> None:
         one.wait_for(lambda: one.framed)
 
 
+def test_a_daemon_of_another_version_is_told(watch: Open, endpoint: str) -> None:
+    """It says that what comes cannot be read, and why, rather than that nobody answers; a good daemon ends that."""
+    hello, status = (decode((GOLDEN / name).read_bytes()) for name in ("hello.json", "status.json"))
+    one = watch(size=(120, 30))
+    with Publisher(endpoint, UtcClock()) as publisher:
+        publisher.send(msgspec.structs.replace(hello, v="2.0"))
+        why = f"what comes from {endpoint} cannot be read: message of version 2.0; this reader knows 1.0"
+        one.sees(why, f"{why}; is it a genred"[:100])
+        publisher.send(hello)
+        publisher.send(status)
+        one.sees("kitchen", "● running", "genred 0.1.0 answers")
+        assert why not in one.screen.display[1]
+
+
 def test_without_a_terminal_there_are_lines(terminal: Open, endpoint: str) -> None:
     """Into a pipe it writes log lines, and no escape sequence; a bad endpoint is refused."""
     one = terminal("sh", "-c", " ".join(map(str, genred_command("watch", endpoint))) + " 2>&1 | cat", size=(200, 9))

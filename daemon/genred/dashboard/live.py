@@ -36,7 +36,7 @@ class Dashboard:
         self._handler = PanelHandler(lambda: self._terminal is not None and self._terminal.shown)
         self._stray = Stray()
         self._view = View()
-        self._painter = Painter()
+        self._painter = Painter(self._terminal.encoding if self._terminal is not None else "utf-8")
         self._paused: Snapshot | None = None  # what was seen when the view was paused
         self._newest: Snapshot | None = None
         self._seen: Snapshot | None = None  # the newest drawn; while it is kept, its id is no other's
@@ -98,22 +98,29 @@ class Dashboard:
 
 
 class Painter:
-    """Turns a picture into rows of text with the escape sequences of colours, as many as the terminal has."""
+    """Turns a picture into rows of text with the escape sequences of colours, as many as the terminal has.
 
-    def __init__(self) -> None:
-        self._console = _console((80, 24))
+    Parameters
+    ----------
+    encoding : str
+        The terminal's.
+    """
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self._encoding = encoding
+        self._console = self._of_size((80, 24))
 
     def rows(self, picture: RenderableType, size: tuple[int, int]) -> list[str]:
         """One string for each row of `picture` in `size`, columns and rows."""
         if self._console.size != size:
-            self._console = _console(size)
+            self._console = self._of_size(size)
         with self._console.capture() as capture:
             self._console.print(picture, end="")
         return capture.get().split("\n")
 
-
-def _console(size: tuple[int, int]) -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, highlight=False, width=size[0], height=size[1])
+    def _of_size(self, size: tuple[int, int]) -> Console:
+        file = io.TextIOWrapper(io.BytesIO(), self._encoding)  # nothing is written to it, but its encoding is asked for
+        return Console(file=file, force_terminal=True, highlight=False, width=size[0], height=size[1])
 
 
 def _warn(lines: Sequence[str]) -> None:

@@ -29,6 +29,8 @@ class LogLine:
 class PanelHandler(logging.Handler):
     """Keeps the newest lines, and writes them to stderr unless that would be across the picture.
 
+    It does not keep a record with ``pictured``: what that says is in the picture, and there are many of them.
+
     Parameters
     ----------
     shown : callable
@@ -48,14 +50,18 @@ class PanelHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep `record`, and write it where it can be seen."""
-        at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        for line in self.format(record).splitlines():
-            self.lines.append(LogLine(at, record.levelno, plain(line)))
-            self.count += 1
+        if not getattr(record, "pictured", False):
+            self._keep(record)
         if not self._shown() or not self._same:
             self._plain.handle(record)
         elif record.levelno >= logging.WARNING:
             self._untold.append(record)
+
+    def _keep(self, record: logging.LogRecord) -> None:
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        for line in self.format(record).splitlines():
+            self.lines.append(LogLine(at, record.levelno, plain(line)))
+            self.count += 1
 
     def tell(self) -> None:
         """Say again what the panel has shown and nobody could read after it has gone."""

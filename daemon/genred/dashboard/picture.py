@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 from rich.cells import cell_len
@@ -41,7 +41,7 @@ class Picture:
         """Yield its rows, as they are: they fit, and need not be wrapped."""
         columns, rows = options.size
         coloured = console.color_system is not None and not console.no_color
-        room = Room(max(columns - FRAME_COLUMNS, 1), max(rows - FRAME_ROWS, 1), coloured)
+        room = Room(max(columns - FRAME_COLUMNS, 1), max(rows - FRAME_ROWS, 1), coloured, not options.ascii_only)
         lines = self._body(room)[: room.height]
         lines += log_rows(self.logs, room.width, room.height - len(lines))
         yield from _edge("╭", self._title(), "╮", columns, at_left=True).render(console, "\n")
@@ -56,7 +56,7 @@ class Picture:
     def _body(self, room: Room) -> list[Text]:
         snapshot = self.snapshot
         remark = [Text(fit(snapshot.remark, room.width), BAD)] if snapshot.remark else []
-        inner = Room(room.width, room.height - len(remark), room.coloured)
+        inner = replace(room, height=room.height - len(remark))
         if (alone := self._alone()) is not None:
             return remark + single(snapshot, alone, inner)
         if snapshot.stations:
@@ -132,8 +132,17 @@ def log_rows(logs: Sequence[LogLine], width: int, rows: int) -> list[Text]:
     if rows < 2:
         return [Text()] * rows
     rule = Text.assemble(("─ ", "dim"), ("log ", "dim"), ("─" * (width - 6), "dim"))
-    lines = [_log_line(line, width) for line in logs[-(rows - 1) :]]
+    lines = [_log_line(line, width) for line in _newest(logs, rows - 1)]
     return [rule, *lines, *(Text() for _ in range(rows - 1 - len(lines)))]
+
+
+def _newest(logs: Sequence[LogLine], rows: int) -> Sequence[LogLine]:
+    """Lines for so many rows; the newest trouble stays in sight, however much has gone well since."""
+    newest = logs[-rows:]
+    troubles = [line for line in logs if line.level >= logging.WARNING]
+    if rows < 2 or not troubles or any(line.level >= logging.WARNING for line in newest):
+        return newest
+    return [troubles[-1], *newest[1:]]
 
 
 def _log_line(line: LogLine, width: int) -> Text:

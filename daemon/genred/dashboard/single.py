@@ -10,15 +10,35 @@ from msgspec import UNSET
 from rich.text import Text
 
 from ..messages import Estimate, Faults, Hello, counted, plain
-from ..snapshot import SLOT_S, Snapshot, StationView
-from .gauges import BAD, GOOD, LEAST_DBFS, STATE_COLOURS, WARNING, Room, bar, colour, fit, meter, names, strip
+from ..snapshot import Snapshot, StationView
+from .gauges import (
+    BAD,
+    GOOD,
+    LEAST_DBFS,
+    STATE_COLOURS,
+    WARNING,
+    Room,
+    ages,
+    bar,
+    colour,
+    columns,
+    fit,
+    letters_of,
+    meter,
+    names,
+    span,
+    strip,
+)
 from .letters import large, larger
 from .view import lost_s
 
 ABSENT = ("connecting", "stalled", "lost", "ended")  # what was heard last is no answer any more
 NOTHING = "–"  # where a fact is not known at present
-GUTTER = 11  # columns left of bars, meter and strip
-PERCENT = 5
+GUTTER = 16  # columns left of bars, meter and strip
+LEAST_BAR = 10  # columns
+USUAL = 10  # genres; and about as many facts
+NOTE, LEVEL = 1, 1  # rows
+MOST_STRIP = 12  # rows
 FACT = 9  # columns of a fact's name
 MOST_FACT_COLUMNS = 48
 
@@ -30,37 +50,46 @@ class Layout:
     winner: int
     strip: int
     log: int
-    gaps: int
+    gap: int = 0
+    ages: int = 0
     thick: bool = False
 
-    def rows(self, labels: int) -> int:
-        """Rows of all parts, for so many genres."""
-        past = self.strip + 1 if self.strip else 0
-        return self.winner + 1 + _gauge_rows(labels, thick=self.thick) + past + self.log + self.gaps
+    @property
+    def beside(self) -> int:
+        """Rows of all parts but the bars."""
+        past = self.strip + 1 + self.ages if self.strip else 0
+        return self.winner + NOTE + LEVEL + past + self.log + 3 * self.gap
+
+    def bars(self, labels: int) -> int:
+        """Rows of so many bars; facts beside them want as many as USUAL ones."""
+        return max(labels, USUAL) * (2 if self.thick else 1)
 
 
+AT_80X24 = Layout(winner=3, strip=2, log=4)
 LAYOUTS = (
-    Layout(winner=5, strip=6, log=8, gaps=3, thick=True),
-    Layout(winner=5, strip=4, log=5, gaps=3),
-    Layout(winner=3, strip=3, log=5, gaps=3),
-    Layout(winner=3, strip=2, log=4, gaps=0),
-    Layout(winner=3, strip=1, log=3, gaps=0),
-    Layout(winner=1, strip=1, log=3, gaps=0),
-    Layout(winner=1, strip=1, log=0, gaps=0),
-    Layout(winner=1, strip=0, log=0, gaps=0),
+    Layout(winner=6, strip=6, log=6, gap=1, ages=1, thick=True),
+    Layout(winner=6, strip=4, log=5, gap=1, ages=1),
+    Layout(winner=3, strip=4, log=4, gap=1, ages=1),
+    AT_80X24,
+    Layout(winner=3, strip=1, log=3),
+    Layout(winner=1, strip=1, log=3),
+    Layout(winner=1, strip=1, log=0),
+    Layout(winner=1, strip=0, log=0),
 )
 
 
 def single(snapshot: Snapshot, view: StationView, room: Room) -> list[Text]:
     """Lines that show `view`, as many as `room` has or fewer."""
-    labels = _labels(snapshot.hello, view.estimate)
-    layout = next((one for one in LAYOUTS if one.rows(len(labels)) <= room.height), LAYOUTS[-1])
-    gap = [Text()]
-    winner = [*_winner(view, layout.winner, room.width), _note(view, room.width)]
-    gauges = _gauges(snapshot, view, labels, room.width, thick=layout.thick)
-    past = _past(view, layout.strip, room) if layout.strip else []
-    between = gap if layout.gaps else []
-    return [*between, *winner, *between, *gauges, *between, *past]
+    labels = _labels(snapshot.hello, view.estimate, room.height)
+    fitting = (one for one in LAYOUTS if one.beside + one.bars(len(labels)) <= room.height)
+    layout = next(fitting, LAYOUTS[-1])
+    spare = room.height - layout.beside - layout.bars(len(labels))
+    rows = min(layout.strip + spare, MOST_STRIP) if layout.ages else layout.strip
+    gap = [Text()] * layout.gap
+    winner = [*_winner(view, layout.winner, room), _note(view, room.width)]
+    gauges = _gauges(snapshot, view, labels, room.width, layout)
+    past = _past(snapshot.hello, view, rows, room, with_ages=layout.ages > 0) if rows else []
+    return [*gap, *winner, *gap, *gauges, *gap, *past]
 
 
 def state_of(view: StationView) -> Text:
@@ -99,19 +128,27 @@ def _faded(view: StationView) -> str:
     return "" if is_heard(view) else "dim"
 
 
-def _labels(hello: Hello | None, estimate: Estimate | None) -> tuple[str, ...]:
-    if hello is not None:
-        return hello.labels
-    return tuple(estimate.probabilities) if estimate and estimate.probabilities is not UNSET else ()
+def _labels(hello: Hello | None, estimate: Estimate | None, rows: int) -> tuple[str, ...]:
+    """Labels in the model's order; where it knows too many for so many rows, the most probable."""
+    shares = _shares(estimate)
+    labels = hello.labels if hello is not None else tuple(shares)
+    room = min(max(rows - AT_80X24.beside, USUAL), max(rows - LAYOUTS[-1].beside, 0))
+    shown = set(sorted(labels, key=lambda label: -shares.get(label, 0.0))[:room])
+    return tuple(label for label in labels if label in shown)
 
 
-def _winner(view: StationView, rows: int, width: int) -> list[Text]:
-    """Write the answer as large as `rows` and `width` allow."""
+def _shares(estimate: Estimate | None) -> dict[str, float]:
+    return estimate.probabilities if estimate is not None and estimate.probabilities is not UNSET else {}
+
+
+def _winner(view: StationView, rows: int, room: Room) -> list[Text]:
+    """Write the answer as large as `rows` and `room` allow."""
     word, style = answer(view)
-    for letters in (larger(word) if rows >= 5 else [], large(word) if rows >= 3 else []):
-        if letters and len(letters[0]) <= width:
+    for letters in (larger(word) if rows >= 5 else [], large(word) if rows >= 3 and room.halves else []):
+        if letters and len(letters[0]) <= room.width:
             return [Text(line, style, no_wrap=True) for line in letters] + [Text()] * (rows - len(letters))
-    return [Text()] * (rows // 2) + [Text(fit(word, width), f"bold {style}")] + [Text()] * (rows - 1 - rows // 2)
+    above = (rows - 1) // 2
+    return [Text()] * above + [Text(fit(word, room.width), f"bold {style}")] + [Text()] * (rows - 1 - above)
 
 
 def _note(view: StationView, width: int) -> Text:
@@ -142,18 +179,14 @@ _REASONS = {
 }
 
 
-def _gauge_rows(labels: int, *, thick: bool) -> int:
-    return (2 * labels if thick else labels) + 1
-
-
-def _gauges(snapshot: Snapshot, view: StationView, labels: Sequence[str], width: int, *, thick: bool) -> list[Text]:
+def _gauges(snapshot: Snapshot, view: StationView, labels: Sequence[str], width: int, layout: Layout) -> list[Text]:
     """Draw bars and level at the left, facts at the right."""
     left = max(width - MOST_FACT_COLUMNS, width // 2)
-    if left < GUTTER + PERCENT + 10:
-        return _bars(view, labels, width, thick=thick)
-    lines = _bars(view, labels, left - 2, thick=thick)
+    if left < GUTTER + LEAST_BAR:
+        return _bars(view, labels, width, layout)
+    lines = _bars(view, labels, left - 2, layout)
     facts = _facts(snapshot, view, width - left)
-    if thick:
+    if layout.thick:
         facts = [line for fact in facts for line in (fact, Text())]
     for line, fact in zip(lines, facts, strict=False):
         line.pad_right(left - line.cell_len)
@@ -161,30 +194,40 @@ def _gauges(snapshot: Snapshot, view: StationView, labels: Sequence[str], width:
     return lines
 
 
-def _bars(view: StationView, labels: Sequence[str], width: int, *, thick: bool) -> list[Text]:
+def _bars(view: StationView, labels: Sequence[str], width: int, layout: Layout) -> list[Text]:
     """Draw a bar a genre, the winner's in bold, and the level meter below."""
-    estimate, faded = view.estimate, _faded(view)
-    shares = estimate.probabilities if estimate is not None and estimate.probabilities is not UNSET else {}
+    shares, faded = _shares(view.estimate), _faded(view)
     best = max(shares, key=lambda label: shares[label], default=None)
-    cells = max(width - GUTTER - PERCENT, 1)
+    cells = max(width - GUTTER, 1)
     lines = []
     for label in labels:
-        share, style = shares.get(label, 0.0), faded or colour(label)
-        strong = "bold" if label == best and not faded else ""
-        line = Text().append(fit(label, GUTTER - 1) + " ", f"{strong} {style}" if strong else faded)
-        line.append_text(bar(share, cells, style)).append(f"{share:>{PERCENT}.0%}" if shares else "", strong or faded)
-        lines.append(line)
-        if thick:
-            lines.append(Text().append(" " * GUTTER).append("▀" * round(share * cells), style))
-    return [*lines, Text().append(fit("level", GUTTER), "dim").append_text(level(view, cells))]
+        share, style = min(max(shares.get(label, 0.0), 0.0), 1.0), faded or colour(label)
+        head = _head(label, f"{share:.0%}" if shares else "")
+        line = Text().append(head, f"bold {style}" if label == best and not faded else faded)
+        if layout.thick:
+            whole = Text("█" * round(share * cells), style)
+            lines += [line.append_text(whole), Text().append(" " * GUTTER).append("▀" * len(whole), style)]
+        else:
+            lines.append(line.append_text(bar(share, cells, style)))
+    dbfs = f"{view.status.level_dbfs:.0f}" if is_heard(view) else NOTHING
+    lines.append(Text().append(_head("level dBFS", dbfs), "dim").append_text(level(view, cells)))
+    return lines + [Text() for _ in range(layout.bars(len(labels)) + LEVEL - len(lines))]
 
 
-def _past(view: StationView, rows: int, room: Room) -> list[Text]:
+def _head(name: str, number: str) -> str:
+    """Left of a bar, in GUTTER columns."""
+    return f"{fit(name, GUTTER - 6)} {fit(number.rjust(4), 4)} "
+
+
+def _past(hello: Hello | None, view: StationView, rows: int, room: Room, *, with_ages: bool) -> list[Text]:
     """Draw the strip of the last minutes, with the names of its colours below."""
     width = room.width - GUTTER
-    minutes, seconds = divmod(round(min(width, len(view.past)) * SLOT_S), 60)
-    heads = ["last", f"{minutes}:{seconds:02} min", *[""] * rows]
-    lines = [*strip(view.past, width, rows, None), names(view.past, width)]
+    marks = columns(view.past, view.slot, width)
+    letters = None if room.coloured else letters_of(hello.labels if hello else ())
+    lines = [*strip(marks, width, rows, None), names(marks, width, letters)]
+    if with_ages:
+        lines.append(ages(len(marks), width))
+    heads = [f"last {span(len(marks), width)}", *[""] * len(lines)]
     return [Text().append(fit(head, GUTTER), "dim").append_text(line) for head, line in zip(heads, lines, strict=False)]
 
 
@@ -206,7 +249,7 @@ def _facts_of_station(hello: Hello | None, view: StationView) -> list[tuple[str,
         ("source", f"{rate}{source}", ""),
         ("latency", _times(estimate) if is_heard(view) else NOTHING, ""),
         ("lost", f"{lost:.1f} s, {counted(skipped, 'window')} skipped", WARNING if lost or skipped else GOOD),
-        ("level", _levels(view) if is_heard(view) else NOTHING, ""),
+        ("peak", _peak(view) if is_heard(view) else NOTHING, ""),
     ]
     if trouble := _troubles(status.faults):
         facts.append(("faults", trouble, WARNING))
@@ -243,9 +286,8 @@ def _times(estimate: Estimate | None) -> str:
     return f"{estimate.latency_ms:.0f} ms{age}"
 
 
-def _levels(view: StationView) -> str:
-    status = view.status
-    return f"{status.level_dbfs:.0f} dBFS, peak {view.hold_dbfs:.0f}, gain {status.gain_db:+.0f}"
+def _peak(view: StationView) -> str:
+    return f"{view.hold_dbfs:.0f} dBFS, gain {view.status.gain_db:+.0f} dB"
 
 
 def _troubles(faults: Faults) -> str:

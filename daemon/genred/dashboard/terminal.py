@@ -42,9 +42,21 @@ _KEY = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO.|\x1b(?!$)|[^\x1b]", re.DOTALL
 _CUT = re.compile(r"\x1b(\[[0-?]*[ -/]*|O)?$")
 _ASCII = {
     ord(sign): plain
-    for signs, plain in {"█▉▊▋▌▮▅▆▇●": "#", "▍▎▏┃│": "|", "·…▁▂": ".", "▀": '"', "▃▄": "_", "›": ">", "─": "-"}.items()
+    for signs, plain in {
+        "█▉▊▋▌▮▅▆▇": "#",
+        "▍▎▏┃│": "|",
+        "·…▁▂": ".",
+        "▀": '"',
+        "▃▄": "_",
+        "›": ">",
+        "─–": "-",
+        "╭╮╰╯": "+",
+        "●": "o",
+        "↑": "^",
+        "↓": "v",
+    }.items()
     for sign in signs
-} | {ord(sign): "+" for sign in "╭╮╰╯"}
+}
 
 
 class Terminal:
@@ -58,6 +70,7 @@ class Terminal:
 
     Attributes
     ----------
+    encoding : str
     shown : bool
         The alternate screen is on.
     entries : int
@@ -67,7 +80,8 @@ class Terminal:
     def __init__(self, fd: int, encoding: str = "utf-8") -> None:
         self.shown = False
         self.entries = 0
-        self._fd, self._encoding = fd, encoding
+        self.encoding = encoding
+        self._fd = fd
         self._gone = False  # nobody is there any more
         self._attributes: list[Any] = []  # the terminal's, before
         self._on_suspend: Callable[..., Any] | int | None = None  # handler of SIGTSTP, before
@@ -181,9 +195,9 @@ class Terminal:
         os._exit(QUIT)
 
     def _write(self, text: str) -> None:
-        if not self._encoding.lower().startswith("utf"):
+        if not self.encoding.lower().startswith("utf"):
             text = text.translate(_ASCII)
-        self._pending += text.encode(self._encoding, "replace")
+        self._pending += text.encode(self.encoding, "replace")
         self._flush()
 
     def _flush(self) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
+from textwrap import fill
 
 import click
 import msgspec
@@ -24,6 +25,7 @@ from .machine import check_endpoint, check_python, check_terminal, check_version
 from .model import check_cpu, check_cuda, check_model
 from .sound import HERE, Ears, check_inputs, check_portaudio, check_server
 
+VERDICT = 8  # columns
 STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 
 
@@ -59,14 +61,16 @@ def tell(findings: Iterable[Finding], console: Console, *, as_json: bool) -> int
         told.append(finding)
         if not as_json:
             with console.capture() as printed:
-                console.print(line(finding), soft_wrap=True)
+                console.print(line(finding, console.width if console.is_terminal else None), soft_wrap=True)
             click.echo(printed.get().encode(console.encoding, "replace"), nl=False)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode({"genred": __version__, "findings": told}), indent=2))
     return int(any(finding.verdict == "fault" for finding in told))
 
 
-def line(finding: Finding) -> Text:
-    """One line: verdict, check, text, and after a semicolon the remedy."""
+def line(finding: Finding, width: int | None = None) -> Text:
+    """Verdict, check, text, and after a semicolon the remedy: in one line, or in `width` columns beside the verdict."""
     rest = f"{finding.check}: {finding.text}" + (f"; {finding.remedy}" if finding.remedy else "")
-    return Text.assemble((f"{finding.verdict:8}", STYLES[finding.verdict]), rest)
+    if width is not None and width > 2 * VERDICT:
+        rest = fill(rest, width - VERDICT, break_on_hyphens=False).replace("\n", "\n" + " " * VERDICT)
+    return Text.assemble((f"{finding.verdict:{VERDICT}}", STYLES[finding.verdict]), rest)

@@ -17,7 +17,7 @@ from .finding import Finding, failed
 
 MOST_HEARD = 8  # many names of ALSA lead to one device, and each takes its second
 HEARD_AT_ONCE = 4
-FROM_SERVER = ("pulse", "pipewire")  # names of ALSA that lead to the audio server
+FROM_SERVER = (devices.THROUGH, "pipewire")  # names of ALSA that lead to the audio server
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def _targets(listing: Listing, server: AudioServer | None) -> list[_Target]:
     defaults = [
         _Target("default input", str(one.index), monitor=monitor, default=True) for one in listing.inputs if one.default
     ]
-    if sources and any(one.name == "pulse" for one in listing.inputs):
-        return defaults + [_Target(f"source {s.name}", "pulse", s.name, s.monitor) for s in sources]
+    if sources and any(one.name == devices.THROUGH for one in listing.inputs):
+        return defaults + [_Target(f"source {s.name}", devices.THROUGH, s.name, s.monitor) for s in sources]
     return defaults + [_Target(f"input {one.name}", str(one.index)) for one in listing.inputs if not one.default]
 
 

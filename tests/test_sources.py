@@ -273,6 +273,29 @@ def test_a_file_waits() -> None:
     assert heard == table[:, 0].tolist()
 
 
+class _ReadMeanwhile(RingBuffer):
+    """The reader takes some each time the writer has looked how much is free."""
+
+    heard: list[float]
+
+    @property
+    def free(self) -> int:
+        free = super().free
+        self.heard += self.read(self.read_position + 10).block[:, 0].tolist()
+        return free
+
+
+def test_a_reader_that_comes_between() -> None:
+    """What is read while a writer looks how much is free is room for the next piece, and no sample falls into it."""
+    intake = Intake(1000)
+    intake.ring = _ReadMeanwhile(100)
+    intake.ring.heard = []
+    table = np.arange(1000, dtype=np.float32)[:, None]
+    intake.write(table)
+    rest = intake.ring.read(intake.ring.written)
+    assert intake.ring.heard + rest.block[:, 0].tolist() == table[:, 0].tolist()
+
+
 def test_a_waiting_writer_ends_with_the_daemon() -> None:
     """A writer that waits for a reader that will never come gives up when the daemon stops."""
     stop = threading.Event()

@@ -70,7 +70,8 @@ class Intake:
     def write(self, block: Block) -> None:
         """Append `block` [N, channels], waiting while the ring is full: nothing is lost."""
         while len(block) and not self._stop.is_set():
-            part, block = block[: self.ring.free], block[self.ring.free :]
+            free = self.ring.free  # once: it grows while the worker reads
+            part, block = block[:free], block[free:]
             if len(part):
                 self.overwrite(part)
                 if self.pressing:

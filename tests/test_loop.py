@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import tiny_gtzan
 from genred.errors import BadInputError
@@ -194,6 +195,16 @@ def test_every_network_is_fitted_by_the_same_loop(data, tmp_path, network):
     assert checkpoint.load_best(run)[2]["epoch"] == 1
 
 
+def test_the_loss_is_the_last_answers_and_in_its_share_that_of_every_step():
+    """Target replication by its formula: (1 - a) * loss of the last + a * mean loss over the steps."""
+    answers = torch.randn(3, 5, 10, generator=torch.manual_seed(0))  # [B, S, K]
+    target = nn.functional.one_hot(torch.tensor([1, 4, 9]), 10).float()
+    by_step = torch.stack([nn.functional.cross_entropy(answers[:, s], target) for s in range(5)])
+    for share in (0.0, 0.25, 1.0):
+        loss = loop.loss_of(answers, target, recipe.Recipe(replication=share))
+        torch.testing.assert_close(loss, (1 - share) * by_step[-1] + share * by_step.mean())
+
+
 def test_batches_have_crops_of_one_length_between_the_shortest_and_the_window(data, tmp_path):
     """Each length is a multiple of what the pooling makes one step of, and the window is among them."""
     plan = recipe.read(write_recipe(tmp_path / "tiny.toml", shortest=16))
@@ -269,6 +280,8 @@ def test_a_missing_recipe_is_refused(data, tmp_path, capsys):
         ("shortest = 4", "shortest is 4, but must be 0, or up to the window"),
         ("shortest = 1001", "shortest is 1001, but must be 0, or up to the window"),
         ("network = 'dnn'\nshortest = 80", "shortest is 80, but must be 0: a dnn"),
+        ("replication = 2", "replication is 2.0, but must be from 0 to 1"),
+        ("network = 'cnn'\nreplication = 0.5", "replication is 0.5, but must be 0: only a crnn"),
         ("[augment]\nstretch = 1", "augment.stretch is 1.0, but must be below 1"),
         ("window = 40\n[augment]\nmask_frames = 41", "augment.mask_frames is 41, but must be at most the window"),
         ("epochs = ", "Invalid value"),

@@ -48,6 +48,25 @@ def test_the_papers_window_leaves_125_steps(network):
     assert seen == [(1, 125, 512)]
 
 
+def test_the_last_answer_as_it_goes_is_the_networks(network):
+    """And an earlier one has seen no frames that come long after it."""
+    frames = torch.randn(2, 160, 20, generator=torch.manual_seed(0))
+    with torch.no_grad():
+        answers = network.as_it_goes(frames)  # [B, T/8, K]
+        torch.testing.assert_close(answers[:, -1], network(frames))
+        changed = torch.cat([frames[:, :120], -frames[:, 120:]], dim=1)
+        others = network.as_it_goes(changed)
+    torch.testing.assert_close(others[:, :13], answers[:, :13])
+    assert not torch.allclose(others[:, -1], answers[:, -1])
+
+
+@pytest.mark.parametrize("kind", [CNN, DNN])
+def test_a_network_without_steps_answers_once(kind):
+    """[B, T, C] -> [B, 1, K], its only answer."""
+    frames, other = torch.randn(2, 40, 8), kind(8, 10, 40).eval()
+    torch.testing.assert_close(other.as_it_goes(frames), other(frames)[:, None])
+
+
 def test_the_network_has_1_36_million_parameters(network):
     """Counted by layer, as the paper describes them."""
     convolutions = convolution(1, 64) + convolution(64, 128) + convolution(128, 256)

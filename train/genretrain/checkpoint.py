@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from genred.errors import BadInputError
 
@@ -27,8 +26,8 @@ from .recipe import Recipe
 class Run:
     """Everything that moves while training, saved and restored as one."""
 
-    network: nn.Module
-    averaged: nn.Module
+    network: Network
+    averaged: Network
     optimiser: torch.optim.Optimizer
     rng: np.random.Generator
     epoch: int = 0

@@ -117,16 +117,27 @@ def _train_epoch(
             share = float(run.rng.beta(plan.mixup, plan.mixup))
             crops, target = (share * x + (1 - share) * x.roll(1, 0) for x in (crops, target))
         with torch.autocast(device, torch.bfloat16, enabled=plan.mixed_precision):
-            logits = run.network(crops)  # [B, K]
-        loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=plan.label_smoothing)
+            answers = run.network.as_it_goes(crops) if plan.replication else run.network(crops).unsqueeze(1)
+        loss = loss_of(answers.float(), target, plan)
         run.optimiser.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
         run.optimiser.step()
         _average(run, plan)
         losses.append(loss.item())
-        right += int((logits.argmax(1) == target.argmax(1)).sum())
+        right += int((answers[:, -1].argmax(1) == target.argmax(1)).sum())
     return float(np.mean(losses)), right / len(order)
+
+
+def loss_of(answers: Tensor, target: Tensor, plan: Recipe) -> Tensor:
+    """Cross-entropy of the last of `answers` [B, S, K] against `target` [B, K], and in its share the mean over all."""
+    of_each = nn.functional.cross_entropy(
+        answers.transpose(1, 2),  # [B, K, S]
+        target.unsqueeze(2).expand(-1, -1, answers.shape[1]),
+        label_smoothing=plan.label_smoothing,
+        reduction="none",
+    )  # [B, S]
+    return (1 - plan.replication) * of_each[:, -1].mean() + plan.replication * of_each.mean()
 
 
 def crop_frames(plan: Recipe, rng: np.random.Generator) -> int:

@@ -36,6 +36,11 @@ class Network(nn.Module):
         self.n_mfcc, self.n_classes, self.window = n_mfcc, n_classes, window
         self.standardise = Standardise(n_mfcc)
 
+    def as_it_goes(self, frames: Tensor) -> Tensor:
+        """Logits [B, S, K] after each step of MFCC `frames` [B, T, C]; S is 1 for a network that has no steps."""
+        logits: Tensor = self(frames)
+        return logits.unsqueeze(1)  # [B, 1, K]
+
 
 class Convolutions(nn.Sequential):
     """The paper's three blocks of convolution, ReLU, batch normalisation, pooling: [B, 1, T, C] -> [B, 256, T/8, C/8].
@@ -89,10 +94,20 @@ class CRNN(Network):
 
     def over_steps(self, steps: Tensor) -> Tensor:
         """Logits [B, K] of `steps` [B, T/8, 256 * C/8]."""
+        return self._answer(self._recur(steps)[:, -1])  # [B, K]
+
+    def as_it_goes(self, frames: Tensor) -> Tensor:
+        """Logits [B, T/8, K] after each step of MFCC `frames` [B, T, C], of which the last are the network's."""
+        return self._answer(self._recur(self.steps(frames)))  # [B, T/8, K]
+
+    def _recur(self, steps: Tensor) -> Tensor:
         x, _ = self.lstm1(steps)  # [B, T/8, 256]
-        x, _ = self.lstm2(x)  # [B, T/8, 128]
-        x = torch.relu(self.dense(x[:, -1]))  # [B, 64]
-        logits: Tensor = self.output(self.dropout(x))  # [B, K]
+        states: Tensor = self.lstm2(x)[0]  # [B, T/8, 128]
+        return states
+
+    def _answer(self, states: Tensor) -> Tensor:
+        x = torch.relu(self.dense(states))  # [..., 64]
+        logits: Tensor = self.output(self.dropout(x))  # [..., K]
         return logits
 
     def geometry(self) -> dict[str, object]:

@@ -40,6 +40,9 @@ class Recipe:
         AdamW's (Loshchilov and Hutter 2019); the rate rises over `warm_up` epochs and falls to 0 as a cosine.
     mixup : float
         Alpha of the beta distribution (Zhang et al. 2018); 0 leaves it out.
+    replication : float
+        Share of the loss that is the mean over the answers after every step, not the last alone: target replication
+        (Lipton et al. 2016). The network that is judged is the same.
     average : float
         Decay per step of the averaged weights that are judged and exported; 0 takes the weights as they are.
     mixed_precision : bool
@@ -67,6 +70,7 @@ class Recipe:
     cosine: bool = False
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    replication: float = 0.0
     average: float = 0.0
     mixed_precision: bool = False
     record_test: bool = False
@@ -92,6 +96,8 @@ class Recipe:
             ("spec.n_mfcc", self.spec.n_mfcc >= SMALLEST, f"at least {SMALLEST}"),
             ("spec", self.spec == archived, "what the log-mels were made with; only n_mfcc can be chosen"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
+            ("replication", 0 <= self.replication <= 1, "from 0 to 1"),
+            ("replication", not self.replication or self.network == "crnn", "0: only a crnn answers after every step"),
             ("average", 0 <= self.average < 1, "at least 0 and below 1"),
             ("augment.mask_frames", self.augment.mask_frames <= self.window, "at most the window"),
             *((name, attrgetter(name)(self) > 0, "positive") for name in positive.split()),

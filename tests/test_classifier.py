@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -345,6 +346,22 @@ def test_a_folder(tmp_path: Path) -> None:
     assert "Is a directory" in refusal(tmp_path)
 
 
+@pytest.mark.timeout(20)
+def test_what_never_ends(tmp_path: Path) -> None:
+    """A pipe, which would be waited for, and a device, which would fill the memory, are refused unread."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        assert refusal(path) == f"the model {path} is a pipe or a device, not a file"
+
+
+def test_too_large(tmp_path: Path) -> None:
+    """A file larger than any ONNX file is refused unread."""
+    path = tmp_path / "large.onnx"
+    with path.open("wb") as file:
+        file.truncate(5 * 2**30)  # of holes
+    assert refusal(path) == f"the model {path} has 5.0 GiB, but an ONNX file 2 at most"
+
+
 def test_names_that_no_file_has() -> None:
     """Nor is a name that no file can have."""
     assert "No file can have that name" in refusal(Path("\0"))
@@ -364,6 +381,25 @@ def test_random_bytes(tmp_path: Path) -> None:
     path = tmp_path / "noise.onnx"
     path.write_bytes(np.random.default_rng(0).bytes(100_000))
     assert "not an ONNX model" in refusal(path)
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    """One weight that is NaN is refused by name: a Relu or a Max makes 0 of it, and the answers look like answers."""
+    path = make_model(tmp_path / "m.onnx")
+    proto = onnx.load(path)
+    weights = numpy_helper.to_array(proto.graph.initializer[0]).copy()
+    weights[3, 4] = np.nan
+    proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "weights"))
+    onnx.save(proto, path)
+    assert refusal(path) == f"the model {path} has weights that are no numbers (weights); export it again"
+
+
+def test_an_operator_that_is_no_text(small_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A model with a damaged operator is refused, and ONNX Runtime prints nothing on stdout of a second attempt."""
+    path = tmp_path / "operator.onnx"
+    path.write_bytes(small_model.read_bytes().replace(b"Softmax", b"Softma\xff"))
+    assert "damaged" in refusal(path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_no_card(tmp_path: Path) -> None:
@@ -451,6 +487,10 @@ def test_two_inputs(tmp_path: Path) -> None:
         {"spec": {"n_fft": "2048"}},
         {"spec": {"hop_length": 4096}},
         {"gain": {"interval_frames": 0}},
+        {"gain": {"interval_frames": 10**9}},
+        {"gain": {"history": 10**9}},
+        {"gain": {"step_db": 1e-300}},
+        {"gain": {"max_db": 1e4}},
         {"window_frames": None},
         {"labels": 3},
     ],
@@ -467,6 +507,13 @@ def test_cards_that_make_no_sense(tmp_path: Path, change: dict[str, Any]) -> Non
 def test_cards_that_are_no_cards(tmp_path: Path, card: str) -> None:
     """So is a card that is not one at all."""
     assert "card" in refusal(with_card(make_model(tmp_path / "m.onnx"), card))
+
+
+def test_a_card_that_is_no_text(small_model: Path, tmp_path: Path) -> None:
+    """So is one of which a byte was damaged."""
+    path = tmp_path / "card.onnx"
+    path.write_bytes(small_model.read_bytes().replace(b"for tests", b"for test\xff"))
+    assert "the card of the model" in refusal(path)
 
 
 def test_default_model() -> None:

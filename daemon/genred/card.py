@@ -91,6 +91,10 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
             ("sample_rate", self.spec.sample_rate, 1, 768_000),
             ("n_fft", self.spec.n_fft, 1, 65_536),
             ("n_mels", self.spec.n_mels, 1, 1024),
+            ("interval_frames", self.gain.interval_frames, 1, 100_000),
+            ("history", self.gain.history, 1, 100_000),
+            ("step_db", self.gain.step_db, 0.1, 120.0),
+            ("max_db", self.gain.max_db, 0.0, 120.0),
         ):
             if not least <= value <= most:
                 raise ValueError(f"{name} is {value}, but must be from {least} to {most}")

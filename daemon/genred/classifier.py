@@ -23,7 +23,7 @@ from .errors import BatchError, ConfigError, ModelError
 from .features import Doubles, Frames
 from .messages import Reason, plain
 from .rolling import Rolling, Run, rolling_engine
-from .runtime import Array, Graph, Provider, choose, lacks_memory, quiet_stderr, read
+from .runtime import Array, Graph, Provider, check_weights, choose, lacks_memory, quiet_stderr, read
 
 _MAX_BATCH = 32  # windows: bounds memory, and how long others wait
 
@@ -95,6 +95,7 @@ class Classifier:
         graph, self.choice = choose(content, path, provider, threads)
         self.provider = graph.provider
         self.card = _card(graph, path)
+        check_weights(content, path)
         self._engine: Engine = Whole(graph)
         self._check_shapes(path)
         try:
@@ -209,10 +210,10 @@ class Classifier:
 
 
 def _card(graph: Graph, path: Path) -> ModelCard:
-    text = graph.metadata(CARD_KEY)
-    if text is None:
-        raise ModelError(f"the model {path} has no card ({CARD_KEY} in its metadata); make it with genretrain export")
     try:
-        return msgspec.json.decode(text, type=ModelCard)
+        text = graph.metadata(CARD_KEY)
+        if text is not None:
+            return msgspec.json.decode(text, type=ModelCard)
     except (msgspec.DecodeError, ValueError) as error:
         raise ModelError(f"the card of the model {path} is not valid: {error}") from error
+    raise ModelError(f"the model {path} has no card ({CARD_KEY} in its metadata); make it with genretrain export")

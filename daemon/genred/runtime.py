@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ Array = NDArray[np.float32]
 
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 _EXTERNAL_DATA = b"\x0a\x08location\x12"  # key "location" of TensorProto.external_data, as protobuf writes it
+_MOST_BYTES = 2**31  # of any protobuf message
 _OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "out of memory")  # as ONNX Runtime and CUDA say it
 
 
@@ -29,9 +31,14 @@ def read(path: Path) -> bytes:
     Raises
     ------
     ModelError
-        If it cannot be read, or keeps its weights in another file.
+        If it cannot be read, cannot be a model, or keeps its weights in another file.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not path.is_dir():  # a pipe without a writer would be waited for
+            raise ModelError(f"the model {path} is a pipe or a device, not a file")
+        if status.st_size > _MOST_BYTES:
+            raise ModelError(f"the model {path} has {status.st_size / 2**30:.1f} GiB, but an ONNX file 2 at most")
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
@@ -75,7 +82,13 @@ class Graph:
         return "cuda" if self._session.get_providers()[0] == _PROVIDERS["cuda"] else "cpu"
 
     def metadata(self, key: str) -> str | None:
-        """Entry `key` of the file's metadata."""
+        """Entry `key` of the file's metadata.
+
+        Raises
+        ------
+        UnicodeDecodeError
+            If it is no text.
+        """
         value: str | None = self._session.get_modelmeta().custom_metadata_map.get(key)
         return value
 
@@ -103,6 +116,22 @@ def choose(content: bytes, path: Path, provider: Provider, threads: int) -> tupl
             " or use --provider cpu"
         )
     return graph, "cpu: libcuda loads, but ONNX Runtime cannot use it (pip install 'genred[cuda]')"
+
+
+def check_weights(content: bytes, path: Path) -> None:
+    """Refuse a graph with weights that are no numbers: some operators hide them, and answer all the same.
+
+    Raises
+    ------
+    ModelError
+    """
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    for tensor in onnx.load_from_string(content).graph.initializer:
+        weights = to_array(tensor)
+        if weights.dtype.kind == "f" and np.isnan(weights).any():
+            raise ModelError(f"the model {path} has weights that are no numbers ({tensor.name}); export it again")
 
 
 def cut(content: bytes, tensor: str) -> tuple[bytes, bytes]:
@@ -143,9 +172,14 @@ def _session(content: bytes, path: Path, provider: str, threads: int) -> Any:
         options.log_severity_level = 4
         wanted = [_PROVIDERS[name] for name in dict.fromkeys((provider, "cpu"))]
         available = set(ort.get_available_providers())
-        try:
-            return ort.InferenceSession(content, options, providers=[name for name in wanted if name in available])
+        usable = [name for name in wanted if name in available]
+        try:  # its own fallback prints on stdout, and hides what is in use
+            return ort.InferenceSession(content, options, providers=usable, enable_fallback=0)
         except Exception as error:
+            if provider == "cuda":
+                return _session(content, path, "cpu", threads)
+            if lacks_memory(error):
+                raise ModelError(f"not enough memory to open the model {path}") from error
             raise ModelError(
                 f"{path} is not an ONNX model that can be run: it is damaged or of another kind"
             ) from error

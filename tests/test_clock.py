@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -213,6 +213,23 @@ def test_utc_text() -> None:
     utc = Clocks().utc()
     assert utc.text(1000.0) == "2026-01-01T00:00:00Z"
     assert datetime.fromisoformat(utc.text(1001.25)) == datetime.fromisoformat("2026-01-01T00:00:01.250000+00:00")
+
+
+@pytest.fixture(params=["JST-9", "EST5"])
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The machine is in that time zone."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_utc_text_is_utc_wherever_the_machine_is() -> None:
+    """The machine's own time zone changes nothing."""
+    assert time.localtime(0)[:5] != time.gmtime(0)[:5]
+    assert Clocks().utc().text(1000.0) == "2026-01-01T00:00:00Z"
 
 
 def test_utc_is_read_again_each_minute() -> None:

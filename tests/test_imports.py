@@ -122,6 +122,23 @@ def test_rules_are_kept(tmp_path: Path, module: str, line: str) -> None:
     assert broken_rules(copy)
 
 
+def threads(package: Path) -> list[str]:
+    """Each class of `package` that derives from Thread."""
+    return [
+        f"{path.stem}.{node.name}"
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Thread") for base in node.bases)
+    ]
+
+
+def test_nothing_is_a_thread(tmp_path: Path) -> None:
+    """What runs in a thread has one, but is none: its `_stop` would take the place of Thread's own."""
+    (tmp_path / "reader.py").write_text("class Reader(threading.Thread):\n    _stop = None\n")
+    assert threads(tmp_path) == ["reader.Reader"]
+    assert threads(DAEMON) == []
+
+
 def test_layers() -> None:
     """The layers that pyproject.toml draws are kept, the way `make check` looks at them."""
     linter = Path(sys.executable).with_name("lint-imports")

@@ -565,7 +565,7 @@ def test_death_of_the_thread_reaches_the_sender(endpoint: str) -> None:
 
 
 def test_one_thread_has_the_socket(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Whoever sends: the socket is bound, used and closed in the publisher's own thread, and in no other."""
+    """Whoever sends: the socket is set up, bound, used and closed in the publisher's own thread, and in no other."""
     seen: dict[str, set[str]] = {}
 
     def watched(name: str) -> Any:
@@ -578,7 +578,8 @@ def test_one_thread_has_the_socket(monkeypatch: pytest.MonkeyPatch, where: str) 
 
         return method
 
-    for name in ("bind", "send_multipart", "recv"):
+    names = ("setsockopt", "bind", "send_multipart", "recv", "close")
+    for name in names:
         monkeypatch.setattr(zmq.Socket, name, watched(name))
     with zmq.Context() as context, publishing(where) as publisher, reading(context, where) as reader:
         wait_for(lambda: publisher.subscriptions == 1)
@@ -586,4 +587,4 @@ def test_one_thread_has_the_socket(monkeypatch: pytest.MonkeyPatch, where: str) 
         for sender in senders:
             sender.start()
         assert [receive(reader).seq for _ in senders] == [0, 1, 2]
-    assert seen == {name: {"publisher"} for name in ("bind", "send_multipart", "recv")}
+    assert seen == {name: {"publisher"} for name in names}

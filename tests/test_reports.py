@@ -189,6 +189,14 @@ def test_status(rig: Rig) -> None:
     assert reports.status(rig.station, estimate, PROCESS, utc).peak_dbfs == -120.0  # nothing new was heard
 
 
+def test_status_says_why_there_is_no_label(rig: Rig) -> None:
+    """The newest estimate in it has the reason when it has no label."""
+    estimate = reports.estimate(due(rig), Verdict(probabilities={"rock": 0.2}, reason="unsure"))
+    last = reports.status(rig.station, estimate, PROCESS, UtcClock()).last
+    assert last is not UNSET
+    assert (last.label, last.confidence, last.reason) == (UNSET, UNSET, "unsure")
+
+
 def test_status_of_a_station_that_never_was() -> None:
     """A station that nobody has heard of yet has a status too."""
     status = reports.status(Rig().station, None, PROCESS, UtcClock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes.util
 import os
 import re
@@ -133,6 +134,19 @@ def test_cuda_is_not_pretended(good: Path, endpoint: str, small_model: Path) -> 
         assert "--provider cuda" in said
     else:
         pytest.skip("this machine has CUDA's driver")
+
+
+def test_a_driver_without_cuda_is_told(tmp_path: Path, good: Path, endpoint: str, small_model: Path) -> None:
+    """Where libcuda loads but CUDA does not run the session is asked: cuda is refused, and auto tells of the CPU."""
+    (tmp_path / "driver").mkdir()
+    (tmp_path / "driver" / "libcuda.so.1").symlink_to(_ctypes.__file__)  # it loads, and is no driver
+    environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path / "driver")}
+    arguments = ("run", good, "--bind", endpoint, "--model", small_model)
+    said = complaint(genred(*arguments, "--provider", "cuda", env=environment), 2)
+    assert "ONNX Runtime could not use it" in said
+    result = genred(*arguments, env=environment)
+    assert "on cpu: libcuda loads, but ONNX Runtime cannot use it" in result.stderr
+    assert result.returncode == 0
 
 
 def test_missing_portaudio_is_named(tmp_path: Path, good: Path, endpoint: str, small_model: Path) -> None:

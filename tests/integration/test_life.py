@@ -160,3 +160,14 @@ def test_two_daemons_live_side_by_side(daemon: Start, tmp_path: Path, small_mode
     assert (tmp_path / "socket").is_socket()
     assert genred("run", path, "--bind", bind, "--model", small_model).returncode == 0
     assert not (tmp_path / "socket").exists()
+
+
+def test_a_fault_in_the_worker_ends_the_daemon(endpoint: str, tmp_path: Path, small_model: Path) -> None:
+    """An error of genred's own, here where it resamples, reaches the main thread: a traceback, and exit code 70."""
+    path = write_wav(tmp_path / "slow.wav", music(1.0, 8000), 8000)
+    (tmp_path / "soxr.py").write_text("def ResampleStream(*_, **__): raise ZeroDivisionError('a fault')\n")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    result = genred("run", path, "demo:", "--bind", endpoint, "--model", small_model, env=environment)
+    assert "please report this" in result.stderr
+    assert result.stderr.splitlines()[-1] == "ZeroDivisionError: a fault"
+    assert result.returncode == 70

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from genred.messages import Counters, Event
 from genred.ring import Block
 from genred.sources import Clock
-from genred.station import FILLED_S, LOOK_S, STALLED_S, Due
+from genred.station import CONNECTED_S, FILLED_S, LOOK_S, STALLED_S, Due
 from rig import BLOCK_S, DELAY_S, HOP, SPAN, FakeSource, Rig, new_epoch
 
 LIVE = {"device": True, "arrival": True, "none": False}
@@ -569,6 +569,18 @@ def test_opened_and_mute_is_stalled() -> None:
         rig.listen()
         rig.wait(0.1)
     assert rig.states() == ["stalled"]
+
+
+def test_an_open_that_hangs_is_stalled() -> None:
+    """A source whose thread neither connects nor gives up is stalled, not connecting for ever; then it may be lost."""
+    rig = Rig()
+    for _ in range(round(CONNECTED_S) + 2):
+        rig.listen()
+        rig.wait(1.0)
+    assert rig.states() == ["stalled"]
+    rig.end()
+    rig.listen()
+    assert rig.states() == ["lost"]
 
 
 def test_back_again_is_not_stalled() -> None:

@@ -139,10 +139,7 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     overrides |= {"dashboard": False} if no_dashboard else {}
     overrides |= {"insecure": True} if insecure else {}
     overrides |= {"station": _stations(sources)} if sources else {}
-    settings, why = load(config, overrides), ""
-    if not settings.station:
-        settings, why = _with_default(settings)
-    _serve(settings, why)
+    _serve(load(config, overrides))
 
 
 def _with_default(settings: Config) -> tuple[Config, str]:
@@ -164,21 +161,20 @@ def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
     return stations
 
 
-def _serve(settings: Config, why: str) -> None:
-    """Run the daemon, then leave without waiting for source threads: one may hang in C.
-
-    `why` it listens to what nobody has named is told where it can be seen: in the dashboard, too.
-    """
+def _serve(settings: Config) -> None:
+    """Run the daemon, then leave without waiting for source threads: one may hang in C."""
     from . import service
     from .dashboard import Dashboard
 
     # A number of its own: whenever PortAudio starts, sounddevice points 2 to /dev/null for all threads.
     sys.stderr = os.fdopen(os.dup(2), "w", 1, sys.stderr.encoding, "backslashreplace")
-    code = 0
+    code, why = 0, ""
     try:
+        if not settings.station:
+            settings, why = _with_default(settings)
         with Dashboard(enabled=settings.dashboard) as dashboard:
             logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
-            if why:
+            if why:  # told where it can be seen: in the dashboard, too
                 log.warning("no source is named; listening to %s", plain(why))
             service.run(settings, dashboard.show)
     except KeyboardInterrupt:

@@ -22,6 +22,7 @@ from .supervisor import Notice, Supervisor
 
 FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
 LOOK_S = 0.25  # a station is listened to at least so often
+CONNECTED_S = 5.0  # a source that has not connected for so long is stalled, too: its thread may hang in C
 STALLED_S = 2.0  # a live source that delivers nothing for so long is stalled
 
 NewEpoch = Callable[[int, float | None], Epoch]  # (rate_hz, gain_db)
@@ -274,6 +275,8 @@ class Station:
     def _watch(self, now_s: float) -> None:
         """Find the state from what has been heard lately."""
         if self.stretch is None:
+            if self.state == "connecting" and now_s - self.since_s > CONNECTED_S:
+                self._become("stalled", now_s, f"no connection for {CONNECTED_S:.0f} s")
             return
         timed = self.source.live or self.source.clock != "none"
         if timed and now_s - max(self._last_block_s, self._connected_s) > STALLED_S:

@@ -194,10 +194,25 @@ def test_a_required_device_must_come(device: str, endpoint: str, small_model: Pa
     assert result.returncode == 3
 
 
+@needs_portaudio
+def test_a_damaged_alsa_configuration_is_told(daemon: Start, endpoint: str, tmp_path: Path, small_model: Path) -> None:
+    """Where PortAudio cannot start, a microphone is lost, with the reason, and no fault; it is tried again."""
+    damaged = tmp_path / "asoundrc"
+    damaged.write_text("pcm.!default {\n type [[[\n")
+    environment = os.environ | {"ALSA_CONFIG_PATH": str(damaged)}
+    one = daemon("mic:", "--model", small_model, env=environment)
+    with subscribed(endpoint) as subscriber:
+        messages = collect(subscriber, lambda ms: any(s.faults.losses >= 2 for s in statuses(ms)))
+        assert "PortAudio cannot be started" in str(statuses(messages)[-1].text)
+        assert statuses(messages)[-1].faults.crashes == 0
+    assert one.stop() == 0
+    assert "Traceback" not in one.log
+
+
 def test_what_is_said_is_not_lost(tmp_path: Path, endpoint: str, small_model: Path) -> None:
     """While PortAudio starts, sounddevice points file 2 to /dev/null; what genred says is still read."""
     starting = "def _initialize():\n    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n    time.sleep(3600)\n"
-    (tmp_path / "sounddevice.py").write_text(f"import os, time\n_terminate = int\n{starting}")
+    (tmp_path / "sounddevice.py").write_text(f"import os, time\nPortAudioError = OSError\n_terminate = int\n{starting}")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     result = genred("run", "mic:", "--bind", endpoint, "--model", small_model, "--require", "1", env=environment)
     assert "mic is connecting for 1 s" in complaint(result, 3)

@@ -210,6 +210,60 @@ def test_a_dead_server_is_told(daemon: Callable[..., Daemon], endpoint: str, sma
         )
 
 
+@pytest.fixture
+def hung(tmp_path: Path) -> Iterator[Pulse]:
+    """An audio server that hangs: it takes connections and answers none."""
+    if not shutil.which("pulseaudio"):
+        pytest.skip("PulseAudio is not installed (apt install pulseaudio)")
+    server = Pulse(tmp_path)
+    server.server.send_signal(signal.SIGSTOP)
+    yield server
+    server.close()
+
+
+def test_a_hanging_server_hangs_nobody(
+    hung: Pulse, daemon: Callable[..., Daemon], endpoint: str, small_model: Path
+) -> None:
+    """A microphone whose audio server hangs from the start is stalled, says so, and runs once the server goes on."""
+    one = daemon("mic:", "--model", small_model, env=hung.hearing("stage0"))
+    with subscribed(endpoint) as subscriber:
+        collect(subscriber, lambda ms: any(isinstance(m, Event) and m.state == "stalled" for m in ms))
+        hung.server.send_signal(signal.SIGCONT)
+        collect(subscriber, running)
+    assert one.stop() == 0
+
+
+def test_a_hanging_server_does_not_hold_the_end(
+    hung: Pulse, daemon: Callable[..., Daemon], endpoint: str, small_model: Path
+) -> None:
+    """While the audio server hangs, SIGINT ends the daemon within about a second, with 0."""
+    one = daemon("mic:", "--model", small_model, env=hung.hearing("stage0"))
+    with subscribed(endpoint) as subscriber:
+        collect(subscriber, lambda ms: bool(statuses(ms)))
+    assert one.stop(signal.SIGINT, timeout_s=5 * 1.0) == 0
+
+
+def test_a_hanging_server_is_no_default(
+    hung: Pulse, daemon: Callable[..., Daemon], endpoint: str, small_model: Path
+) -> None:
+    """Where no source is named and the audio server hangs, the demo station is listened to, and the log says why."""
+    one = daemon("--model", small_model, env=hung.hearing("stage0"))
+    with subscribed(endpoint) as subscriber:
+        assert {m.station for m in statuses(collect(subscriber, lambda ms: bool(statuses(ms))))} == {"demo"}
+    assert "the demo station, because PortAudio has not started within 2 s; does the audio server hang?" in one.log
+    assert one.stop(signal.SIGINT, timeout_s=5 * 1.0) == 0
+
+
+def test_an_absent_channel_holds_no_device(
+    pulse: Pulse, daemon: Callable[..., Daemon], endpoint: str, small_model: Path
+) -> None:
+    """A station that wants a channel that is not there is lost, and the device is not recorded meanwhile."""
+    daemon("mic:pulse?channels=77", "--model", small_model, env=pulse.hearing("stage0"))
+    with subscribed(endpoint) as subscriber:
+        collect(subscriber, lambda ms: any(m.state == "lost" and "no channel 77" in str(m.text) for m in statuses(ms)))
+    assert pulse.control("list", "short", "source-outputs").stdout == ""
+
+
 @pytest.mark.gtzan
 def test_the_label_is_classifys(
     pulse: Pulse, tmp_path_factory: pytest.TempPathFactory, gtzan: Path, tmp_path: Path

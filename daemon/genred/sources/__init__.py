@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ..errors import SourceError
+from ..errors import SourceError, SourceLost
 from .intake import Intake, Stamp
 from .uri import Options, gain, named, split_uri
 
@@ -109,11 +109,12 @@ def _make(scheme: str, target: str, options: Options) -> Source:
 
 def default_uri() -> tuple[str, str]:
     """URI of the default input, or of the demo station where there is none; and in words which, and why."""
+    from .microphone import default_input
+
     try:
-        from .microphone import default_input
-    except SourceError as error:
+        name = default_input()
+    except (SourceError, SourceLost) as error:
         return "demo:", f"the demo station, because {error}"
-    name = default_input()
     if name is None:
         return "demo:", "the demo station, because there is no microphone"
     return "mic:", f"the default input, {name}"

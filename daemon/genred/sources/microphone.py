@@ -6,12 +6,18 @@ the others on that device and watches that blocks keep coming; it may wait. **Th
 
 No lock is needed between callback and stations: the callback takes the tuple of listeners once, and adding or removing
 one replaces the tuple.
+
+PortAudio hangs for as long as an audio server does, from its start on, which is the import of sounddevice. So it is
+started in a thread that nobody has to wait for; only a station's own thread waits to the end.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +28,9 @@ from .uri import Options
 BLOCK = 1024  # samples; smaller ones only cost wake-ups
 MOST_CHANNELS = 2  # opened where no channels are asked for
 WATCH_S = 0.25
+START_S = 2.0  # PortAudio usually starts in a tenth of it
 GONE_S = 10.0  # without a block for so long the device is lost
 USUAL_RATES_HZ = (8000, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 192000)
-
-try:
-    import sounddevice as sd
-except OSError as error:  # PortAudio itself is missing
-    raise SourceError("PortAudio is missing; install libportaudio2 (apt install libportaudio2)") from error
 
 
 @dataclass(frozen=True)
@@ -56,30 +58,39 @@ class _Device:
         SourceLost
             If there is no such device now, or it cannot be opened.
         """
-        with self._guard, _portaudio:
-            if self._stream is None:
-                self._stream = self._open()
-            opened = self._stream.channels
-            if channels and max(channels) > opened:
-                raise SourceLost(f"{self} has {opened} channels; there is no channel {max(channels)}")
-            columns = [c - 1 for c in channels] if channels else slice(0, min(opened, MOST_CHANNELS))
-            width = len(channels) or min(opened, MOST_CHANNELS)
-            listener = _Listener(output.begin(round(self._stream.samplerate), width), columns)
-            self._listeners = (*self._listeners, listener)
-            return listener
+        with self._guard:
+            try:
+                with _portaudio.fresh() as sd:
+                    self._stream = self._stream or self._open(sd)
+                return self._listen(output, channels)
+            finally:
+                self._close_unheard()
 
     def detach(self, listener: _Listener) -> None:
         """Stop delivering to `listener`; close the stream after the last."""
         with self._guard:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
-            if not self._listeners and self._stream is not None:
-                stream, self._stream = self._stream, None
-                _portaudio.close(stream)
+            self._close_unheard()
+
+    def _listen(self, output: Output, channels: tuple[int, ...]) -> _Listener:
+        opened = self._stream.channels
+        if channels and max(channels) > opened:
+            raise SourceLost(f"{self} has {opened} channels; there is no channel {max(channels)}")
+        columns = [c - 1 for c in channels] if channels else slice(0, min(opened, MOST_CHANNELS))
+        width = len(channels) or min(opened, MOST_CHANNELS)
+        listener = _Listener(output.begin(round(self._stream.samplerate), width), columns)
+        self._listeners = (*self._listeners, listener)
+        return listener
+
+    def _close_unheard(self) -> None:
+        if not self._listeners and self._stream is not None:
+            stream, self._stream = self._stream, None
+            _portaudio.close(stream)
 
     def __str__(self) -> str:
         return f"the input {self.selector!r}" if self.selector else "the default input"
 
-    def _open(self) -> Any:
+    def _open(self, sd: Any) -> Any:
         try:
             selector: str | int | None = int(self.selector) if self.selector.isdecimal() else self.selector or None
             info = sd.query_devices(selector, "input")
@@ -112,21 +123,79 @@ class _PortAudio:
     def __init__(self) -> None:
         self.opened = 0
         self._guard = threading.Lock()
+        self._start_guard = threading.Lock()
+        self._starting: Future[Any] | None = None
 
-    def __enter__(self) -> None:
-        self._guard.acquire()
-        if self.opened == 0:
-            sd._terminate()
-            sd._initialize()
+    def library(self, patience_s: float | None = None) -> Any:
+        """Start sounddevice if need be, and return it.
 
-    def __exit__(self, *_: object) -> None:
-        self._guard.release()
+        Raises
+        ------
+        SourceError
+            If PortAudio is missing.
+        SourceLost
+            If it cannot be started now, or not within `patience_s`; without it, this waits for ever.
+        """
+        try:
+            return self._start().result(patience_s)
+        except TimeoutError as error:
+            raise SourceLost(
+                f"PortAudio has not started within {patience_s:g} s; does the audio server hang?"
+            ) from error
+        except OSError as error:
+            raise SourceError("PortAudio is missing; install libportaudio2 (apt install libportaudio2)") from error
+        except Exception as error:  # its own class of errors has not been imported then
+            raise SourceLost(_no_start(error)) from error
+
+    def _start(self) -> Future[Any]:
+        with self._start_guard:
+            if self._starting is None or (self._starting.done() and self._starting.exception()):
+                self._starting = Future()
+                threading.Thread(target=_import, args=(self._starting,), name="portaudio", daemon=True).start()
+            return self._starting
+
+    @contextmanager
+    def fresh(self) -> Iterator[Any]:
+        """Have sounddevice for oneself, with the devices that there are now, if that can be.
+
+        Raises
+        ------
+        SourceError, SourceLost
+            As `library` does.
+        """
+        with self._guard:
+            sd = self.library()
+            if self.opened == 0:
+                _restart(sd)
+            yield sd
 
     def close(self, stream: Any) -> None:
         """Close `stream`, which has been opened."""
         with self._guard:
             self.opened -= 1
             stream.close(ignore_errors=True)
+
+
+def _import(started: Future[Any]) -> None:
+    try:
+        import sounddevice
+    except BaseException as error:
+        started.set_exception(error)
+    else:
+        started.set_result(sounddevice)
+
+
+def _restart(sd: Any) -> None:
+    with suppress(sd.PortAudioError):  # it is not running where its last start failed
+        sd._terminate()
+    try:
+        sd._initialize()
+    except sd.PortAudioError as error:
+        raise SourceLost(_no_start(error)) from error
+
+
+def _no_start(error: Exception) -> str:
+    return f"PortAudio cannot be started; look at ALSA's configuration (~/.asoundrc): {str(error).splitlines()[0]}"
 
 
 _portaudio = _PortAudio()
@@ -155,7 +224,9 @@ class Microphone:
 
     @classmethod
     def from_options(cls, target: str, options: Options) -> Microphone:
-        """Make the source that a URI names."""
+        """Make the source that a URI names; refuse it where PortAudio is missing."""
+        with suppress(SourceLost):  # its station will tell
+            _portaudio.library(START_S)
         return cls(target, options.take("channels", _channels, ()))
 
     def run(self, output: Output) -> None:
@@ -184,7 +255,14 @@ def _channels(text: str) -> tuple[int, ...]:
 
 
 def default_input() -> str | None:
-    """Name of the default input device; None if there is none."""
+    """Name of the default input device; None if there is none.
+
+    Raises
+    ------
+    SourceError, SourceLost
+        If PortAudio is missing; if it cannot be started in a short time.
+    """
+    sd = _portaudio.library(START_S)
     try:
         return str(sd.query_devices(kind="input")["name"])
     except (sd.PortAudioError, ValueError):
@@ -193,6 +271,7 @@ def default_input() -> str | None:
 
 def inputs() -> list[dict[str, Any]]:
     """Every input device that the library saw at its start, as JSON can say it: see devices.Input."""
+    sd = _portaudio.library()
     chosen = None if default_input() is None else sd.query_devices(kind="input")["index"]
     return [
         {
@@ -201,7 +280,7 @@ def inputs() -> list[dict[str, Any]]:
             "host_api": sd.query_hostapis(info["hostapi"])["name"],
             "channels": info["max_input_channels"],
             "default_rate_hz": round(info["default_samplerate"]),
-            "rates_hz": [rate_hz for rate_hz in USUAL_RATES_HZ if _takes(info, rate_hz)],
+            "rates_hz": [rate_hz for rate_hz in USUAL_RATES_HZ if _takes(sd, info, rate_hz)],
             "default": info["index"] == chosen,
         }
         for info in sd.query_devices()
@@ -209,7 +288,7 @@ def inputs() -> list[dict[str, Any]]:
     ]
 
 
-def _takes(info: dict[str, Any], rate_hz: int) -> bool:
+def _takes(sd: Any, info: dict[str, Any], rate_hz: int) -> bool:
     channels = min(info["max_input_channels"], MOST_CHANNELS)
     try:
         sd.check_input_settings(info["index"], channels, "float32", samplerate=rate_hz)
@@ -220,4 +299,4 @@ def _takes(info: dict[str, Any], rate_hz: int) -> bool:
 
 def portaudio_version() -> str:
     """Version of the library, in its own words."""
-    return str(sd.get_portaudio_version()[1])
+    return str(_portaudio.library().get_portaudio_version()[1])

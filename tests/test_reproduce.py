@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import tiny_gtzan
+from conftest import music, write_wav
 from genred.errors import BadInputError, GenredError
-from genretrain import judge, reproduce, rows
+from genretrain import gtzan, judge, pace, reproduce, rows
 from genretrain.cli import _parser
 from genretrain.judge import Judged
 from genretrain.rows import Job
@@ -26,8 +27,12 @@ class Trainer:
     def __init__(self, failing: str = "") -> None:
         self.failing, self.seen = failing, []
 
-    def __call__(self, job: Job, _data: Path, _device: str) -> str:
-        self.seen.append(job)
+    def __call__(self, name: str, typed: list[list[str]]) -> str:
+        self.seen.append(name)
+        self.typed = typed
+        if name == "ablation":
+            return ""
+        [job] = [job for job in rows.jobs() if job.name == name]
         if job.row == self.failing:
             return "no space left"
         reading = "best" if job.row in rows.BASELINES else "last"
@@ -79,7 +84,7 @@ def test_one_failure_keeps_nothing_else_from_running(data):
     assert "| dnn | last |" not in text
     again = Trainer()
     reproduce.reproduce(data, run=again)
-    assert {job.row for job in again.seen} == {"dnn"}
+    assert set(again.seen) == {job.name for job in rows.jobs() if job.row == "dnn"}
 
 
 def test_a_folder_without_gtzan_is_refused_before_anything_runs(data, tmp_path):
@@ -94,7 +99,7 @@ def test_a_job_is_run_as_the_commands_that_one_would_type(data):
     """A baseline from the command line on; what it says is in its log, and its results are where the report looks."""
     job = Job("knn", "random", 1)
     Path("runs").mkdir()
-    assert reproduce.commands(job, data, "cpu") == ""
+    assert reproduce.commands(job.name, job.commands(str(data))) == ""
     assert judge.load(judge.RESULTS / "knn-random-1.json").row == "knn"
     assert "validation tracks" in Path("runs/knn-random-1.log").read_text()
 
@@ -102,5 +107,57 @@ def test_a_job_is_run_as_the_commands_that_one_would_type(data):
 def test_the_reason_of_a_failure_is_the_last_line_of_its_log(data, tmp_path):
     """Which is the sentence that genretrain ended with."""
     Path("runs").mkdir()
-    reason = reproduce.commands(Job("knn", "random", 0), tmp_path / "empty", "cpu")
+    reason = reproduce.commands("knn-random-0", Job("knn", "random", 0).commands(str(tmp_path / "empty")))
     assert reason.startswith("genretrain: no GTZAN in")
+
+
+def test_the_ablation_is_run_where_there_is_audio_and_told_where_there_is_none(data, capsys):
+    """Loudly: it is a row of the report, too."""
+    without, with_audio, again = Trainer(), Trainer(), Trainer()
+    reproduce.reproduce(data, run=without)
+    assert "ablation" not in without.seen
+    assert "NOT RUN: the ablation" in capsys.readouterr().err
+    (data / "genres" / "jazz").mkdir(parents=True)
+    write_wav(data / "genres" / "jazz" / "jazz.00001.wav", music(1.0))
+    reproduce.reproduce(data, run=with_audio)
+    assert with_audio.seen == ["ablation"]
+    assert _parser().parse_args(with_audio.typed[0]).data == data
+    reproduce.ABLATION.write_text("there")
+    with pytest.raises(BadInputError, match="not a file of the ablation"):
+        reproduce.reproduce(data, run=again)
+    assert again.seen == []
+
+
+def test_audio_alone_is_prepared_once(tmp_path, monkeypatch, capsys):
+    """The rows are run on its log-mels, which a second start finds."""
+    monkeypatch.chdir(tmp_path)
+    for genre in gtzan.GENRES:
+        (tmp_path / "GTZAN" / "genres" / genre).mkdir(parents=True)
+        for i in range(10):
+            write_wav(tmp_path / "GTZAN" / "genres" / genre / f"{genre}.{i:05}.wav", music(0.5, seed=i))
+    first, second = Trainer("svm"), Trainer()
+    with pytest.raises(GenredError):
+        reproduce.reproduce(Path("GTZAN"), run=first)
+    made = Path("data/gtzan/logmel/jazz.npz").stat().st_mtime_ns
+    reproduce.reproduce(Path("GTZAN"), run=second)
+    assert set(second.seen) == {*(job.name for job in rows.jobs() if job.row == "svm"), "ablation"}
+    assert Path("data/gtzan/logmel/jazz.npz").stat().st_mtime_ns == made
+    assert "data/gtzan" in capsys.readouterr().out
+
+
+def test_time_left_is_that_of_the_epochs_left_at_the_pace_so_far(data):
+    """Two runs of ten seconds an epoch, side by side; one has ended."""
+    one, other = Job("cnn", "random", 0), Job("dnn", "random", 0)
+    assert "0 of 2 runs, 0 of 140 epochs, time left unknown" in pace.line([one, other], {one.name, other.name}, 2)
+    for job, epochs in ((one, 70), (other, 40)):
+        (Path("runs") / job.name).mkdir(parents=True)
+        noted = '{"tracks_per_second": 69.9}\n' * epochs + '{"tracks_per_sec'
+        (Path("runs") / job.name / "epochs.jsonl").write_text(noted)
+    assert "1 of 2 runs, 110 of 140 epochs, 5:00 left" in pace.line([one, other], {other.name}, 2)
+
+
+def test_baselines_count_as_runs_and_have_no_epochs(data):
+    """They take seconds."""
+    assert "1 of 2 runs, 0 of 0 epochs" in pace.line(
+        [Job("svm", "random", 0), Job("knn", "random", 0)], {"svm-random-0"}, 2
+    )

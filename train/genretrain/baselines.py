@@ -27,6 +27,7 @@ from genred.features import Frames
 from . import dataset, gtzan, judge
 from .recipe import Recipe
 
+TREES = 500  # of the forest
 EVERY = 4  # of the windows, this many to one are learnt from: neighbours say little that is new
 CHOICES: dict[str, dict[str, list[Any]]] = {
     "svm": {"C": [1.0, 3.0, 10.0, 30.0], "gamma": [0.003, 0.01, 0.03]},
@@ -77,25 +78,35 @@ def choose(
     name: str, train: dict[str, list[Summary]], valid: dict[str, list[Summary]], seed: int
 ) -> tuple[Pipeline, dict[str, Any]]:
     """Model fitted on `train` with the settings that answer most of `valid` right, and those settings."""
+    models = [(settings, fitted(name, settings, train, seed)) for settings in choices(name)]
+    shares = [judge.accuracy(answers(model, valid)) for _, model in models]
+    best = int(np.argmax(shares))
+    settings, model = models[best]
+    print(f"{name}: {100 * shares[best]:.1f} % of {len(valid)} validation tracks with {json.dumps(settings)}")
+    return model, {**settings, "valid_accuracy": round(shares[best], 4)}
+
+
+def choices(name: str) -> list[dict[str, Any]]:
+    """All settings that the baseline called `name` may get."""
+    return [dict(zip(CHOICES[name], values, strict=True)) for values in product(*CHOICES[name].values())]
+
+
+def fitted(
+    name: str, settings: dict[str, Any], train: dict[str, list[Summary]], seed: int, trees: int = TREES
+) -> Pipeline:
+    """The baseline called `name` with `settings`, fitted on every fourth window of the tracks in `train`."""
     chosen = {track: windows[::EVERY] for track, windows in train.items()}
     x = np.concatenate([np.stack(windows) for windows in chosen.values()])  # [N, 4 * C]
     y = [gtzan.genre_of(track) for track, windows in chosen.items() for _ in windows]
-    fitted = []
-    for values in product(*CHOICES[name].values()):
-        settings = dict(zip(CHOICES[name], values, strict=True))
-        model = make_pipeline(StandardScaler(), _classifier(name, settings, seed)).fit(x, y)
-        fitted.append((judge.accuracy(answers(model, valid)), settings, model))
-    share, settings, model = max(fitted, key=lambda entry: entry[0])
-    print(f"{name}: {100 * share:.1f} % of {len(valid)} validation tracks with {json.dumps(settings)}")
-    return model, {**settings, "valid_accuracy": round(share, 4)}
+    return make_pipeline(StandardScaler(), _classifier(name, settings, seed, trees)).fit(x, y)
 
 
-def _classifier(name: str, settings: dict[str, Any], seed: int) -> ClassifierMixin:
+def _classifier(name: str, settings: dict[str, Any], seed: int, trees: int) -> ClassifierMixin:
     if name == "svm":
         return SVC(decision_function_shape="ovr", **settings)
     if name == "knn":
         return KNeighborsClassifier(**settings)
-    return RandomForestClassifier(500, random_state=seed, **settings)
+    return RandomForestClassifier(trees, random_state=seed, **settings)
 
 
 def answers(model: Pipeline, tracks: dict[str, list[Summary]]) -> dict[str, str]:

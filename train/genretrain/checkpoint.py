@@ -17,7 +17,7 @@ import torch
 
 from genred.errors import BadInputError
 
-from . import gtzan, recipe
+from . import atomic, gtzan, recipe
 from .networks import NETWORKS, Network
 from .recipe import Recipe
 
@@ -135,21 +135,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def save(state: dict[str, Any], path: Path) -> None:
-    """Write whole or not at all: a kill or a full disk leaves the file of the epoch before.
+    """Write whole or not at all; BadInputError if it cannot be written.
 
-    Raises
-    ------
-    BadInputError
-        If it cannot be written.
+    Torch, writing a file itself, tells a full disk by a RuntimeError.
     """
-    partial = path.with_suffix(".partial")
-    whole = io.BytesIO()  # torch, writing a file itself, tells a full disk by a RuntimeError
+    whole = io.BytesIO()
     torch.save(state, whole)
-    try:
-        partial.write_bytes(whole.getbuffer())
-        partial.rename(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise BadInputError(
-            f"cannot write {path}: {error.strerror}; nothing is lost, the same command goes on after the epoch before"
-        ) from error
+    atomic.write(path, whole.getbuffer())

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_fit, _add_export, _add_evaluate, _add_baseline, _add_reproduce):
+    for add in (_add_data, _add_fit, _add_export, _add_evaluate, _add_baseline, _add_ablation, _add_reproduce):
         add(commands)
     return parser
 
@@ -105,6 +105,15 @@ def _add_baseline(commands: Commands) -> None:
     baseline.add_argument("--seed", type=int, default=0, help="of the split, and of the forest")
     baseline.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answer")
     baseline.set_defaults(run=_baseline)
+
+
+def _add_ablation(commands: Commands) -> None:
+    ablation = commands.add_parser(
+        "ablation", help="what ZCR and chroma add to MFCC, on the tracks that have audio; goes on when run again"
+    )
+    ablation.add_argument("--data", type=Path, required=True, help="GTZAN with genres/<genre>/ or audio/<genre>/")
+    ablation.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answers")
+    ablation.set_defaults(run=_ablation)
 
 
 def _add_reproduce(commands: Commands) -> None:
@@ -180,6 +189,12 @@ def _baseline(arguments: argparse.Namespace) -> None:
     from . import baselines
 
     baselines.fit(arguments.name, arguments.data, arguments.split, arguments.seed, arguments.results / "runs")
+
+
+def _ablation(arguments: argparse.Namespace) -> None:
+    from . import ablation, rows
+
+    ablation.ablation(arguments.data, arguments.results, rows.RUNS / "ablation.json")
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

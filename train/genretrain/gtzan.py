@@ -18,6 +18,7 @@ from genred.errors import BadInputError
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 TRACKS_PER_GENRE = 100
 DAMAGED = {"jazz.00054": "unreadable in the public copies"}
+TRACKS = [f"{g}.{i:05}" for g in GENRES for i in range(TRACKS_PER_GENRE) if f"{g}.{i:05}" not in DAMAGED]
 AUDIO_SUFFIXES = (".wav", ".au", ".ogg", ".flac", ".mp3")
 SPLITS = ("random", "filtered")
 LISTS = Path(__file__).parents[1] / "splits"  # of the checkout

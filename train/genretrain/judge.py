@@ -18,7 +18,7 @@ from torch import nn
 from genred.classify import HOP_FRAMES
 from genred.errors import BadInputError
 
-from . import checkpoint, dataset, gtzan
+from . import atomic, checkpoint, dataset, gtzan
 from .progress import Progress
 from .recipe import Recipe
 
@@ -104,12 +104,9 @@ def accuracy(genres: dict[str, str]) -> float:
 def save(judged: Judged, path: Path) -> None:
     """Write `judged`, whole or not at all; looks at the test tracks add to those that `path` has counted."""
     before = load(path).touches if path.exists() else 0
-    path.parent.mkdir(parents=True, exist_ok=True)
     entries = asdict(judged) | {"touches": before + judged.touches}
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items())
-    partial = path.with_suffix(".partial")
-    partial.write_text(f"{{\n{lines}\n}}\n")
-    partial.rename(path)
+    atomic.write(path, f"{{\n{lines}\n}}\n")
     for name, genres in judged.readings.items():
         print(f"{path.stem}, {name}: {100 * accuracy(genres):.1f} % of {len(genres)} held-out tracks")
 

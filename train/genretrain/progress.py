@@ -30,12 +30,33 @@ class Progress(Generic[T]):
                 left = (now - started) / count * (len(self._items) - count)
                 self._show(self._already + count, total, left)
                 shown = now
-        if self._items and sys.stderr.isatty():
-            print(file=sys.stderr)
+        if self._items:
+            end()
 
     def _show(self, done: int, total: int, left_s: float) -> None:
-        bar = "#" * (20 * done // total)
-        minutes, seconds = divmod(round(left_s), 60)
-        line = f"{self._title} [{bar:20}] {done}/{total}, {minutes}:{seconds:02} left  {self.note}"
-        end = "" if sys.stderr.isatty() else "\n"
-        print(f"\r{line:79}" if sys.stderr.isatty() else line, end=end, file=sys.stderr, flush=True)
+        draw(f"{self._title} {bar(done / total)} {done}/{total}, {clock(left_s)} left  {self.note}")
+
+
+def bar(share: float) -> str:
+    """Twenty places, of which `share` are filled."""
+    return f"[{'#' * int(20 * share):20}]"
+
+
+def clock(seconds: float) -> str:
+    """``5:03``, or from an hour on ``1:05:03``."""
+    minutes, whole = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{whole:02}" if minutes >= 60 else f"{minutes}:{whole:02}"
+
+
+def draw(line: str) -> None:
+    """Show `line` on stderr: in a terminal over the line before, in a log below it."""
+    if sys.stderr.isatty():
+        print(f"\r{line:79}", end="", file=sys.stderr, flush=True)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def end() -> None:
+    """Leave the line that was drawn last."""
+    if sys.stderr.isatty():
+        print(file=sys.stderr)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from genred.classify import HOP_FRAMES
 
-from . import claims, figures, gtzan, judge, recipe, repeats, rows
+from . import assumptions, atomic, bootstrap, claims, draws, figures, judge, markdown, rows, shipped, trials
 from .claims import Runs
 from .judge import Judged
 
 OUT = Path("train/RESULTS.md")
 FIGURES = Path("train/results/figures")
-CONFIGS = Path(__file__).parents[1] / "configs"
 PAPER = {  # per cent, on its random split; section V.1, and what the paper says elsewhere
     "crnn": (72.0, "about 72"),
     "crnn-plain": (72.0, "about 72"),
     "cnn": (50.0, "roughly 50; V.2: better than DNN"),
     "dnn": (65.0, "about 65; abstract: nearly 70; II.C: up to 60"),
 }
-DRAWS = 10_000  # of the bootstrap
 
 _HEAD = """\
 # The paper's comparison, repeated
@@ -36,23 +32,36 @@ same splits for every row; an eighth of the 80 % is the validation part. `filter
 faults. Two readings of one run: `last`, the last epoch, as the paper reads; `best`, the epoch that was best by
 validation. A track's answer is the mean over its windows, {hop} frames apart. The interval holds 95 % of {draws}
 bootstrap draws over seeds and tracks. Accuracy in per cent of held-out tracks.
+
+`looks` is how often the test tracks of a run were looked at: once for every judging, once for a curve recorded while it
+was trained. {lost} had been judged once before, and the files were lost: a rule for ignored files
+kept them out of the repository. They were trained and judged again, and the lost looks are counted.
 """
 
 
 def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGURES) -> None:
     """Write the report of the results below `results` to `out`, its figures to `pictures`."""
     runs = load(results)
-    pictures.mkdir(parents=True, exist_ok=True)
     sections = {
         "Results": _table(runs),
+        "Models": shipped.text(shipped.models()),
         "Figures": _figures(runs, pictures, out),
         "What the paper claims, and what we saw": claims.text(runs),
-        "Random beside filtered": _splits(runs),
-        "Assumptions": _assumptions(),
+        "Random beside filtered": draws.beside(runs),
+        "The luck of the draw": draws.luck(runs),
+        "What zero crossing rate and chroma add": _ablation(results.parent / "ablation.json"),
+        "Assumptions": assumptions.text(runs),
     }
-    head = _HEAD.format(hop=HOP_FRAMES, draws=DRAWS)
-    out.write_text(head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items()))
+    lost = ", ".join(f"`{row}`" for row in rows.LOST_LOOKS)
+    head = _HEAD.format(hop=HOP_FRAMES, draws=bootstrap.DRAWS, lost=lost)
+    atomic.write(out, head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items()))
     print(f"{out}: {sum(len(of) for of in runs.values())} of {len(rows.jobs())} runs")
+
+
+def _ablation(path: Path) -> str:
+    return (
+        trials.text(trials.load(path)) if path.exists() else "Not run: no audio yet. `genretrain ablation --data GTZAN`"
+    )
 
 
 def load(results: Path) -> Runs:
@@ -65,110 +74,73 @@ def load(results: Path) -> Runs:
     return runs
 
 
-def interval(shares: list[float], tracks: list[int]) -> tuple[float, float]:
-    """95 % of the mean of `shares` of right answers, by bootstrap over runs and over each run's `tracks` (Efron 1979).
-
-    Drawing n tracks with replacement, each right with probability p, is one draw of a binomial distribution.
-    """
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(shares), size=(DRAWS, len(shares)))  # which runs
-    n, p = np.asarray(tracks)[drawn], np.asarray(shares)[drawn]
-    low, high = np.quantile((rng.binomial(n, p) / n).mean(axis=1), (0.025, 0.975))
-    return float(low), float(high)
-
-
 def _table(runs: Runs) -> str:
+    head = (
+        "row",
+        "reading",
+        "paper",
+        "ours",
+        "95 % interval",
+        "spread",
+        "difference",
+        "seeds",
+        "looks",
+        "split",
+        "command",
+    )
+    every = [(row, split) for split in rows.SEEDS for row in rows.ALL if (row, split) in runs]
     lines = [
-        "| row | reading | paper | ours | 95 % interval | spread | difference | seeds | split | command |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        _line(row, split, runs[row, split], reading) for row, split in every for reading in runs[row, split][0].readings
     ]
-    for (row, split), of in sorted(runs.items(), key=lambda entry: (entry[0][1] != "random", entry[0][0])):
-        lines += [_line(row, split, of, reading) for reading in of[0].readings]
-    return "\n".join(lines) if runs else "No run has results yet."
+    return markdown.table(head, lines) if runs else "No run has results yet."
 
 
-def _line(row: str, split: str, runs: list[Judged], reading: str) -> str:
+def _line(row: str, split: str, runs: list[Judged], reading: str) -> tuple[str, ...]:
     shares = [judge.accuracy(run.readings[reading]) for run in runs]
-    low, high = interval(shares, [len(run.readings[reading]) for run in runs])
+    low, high = bootstrap.interval(shares, [len(run.readings[reading]) for run in runs])
     ours = 100 * float(np.mean(shares))
-    spread = f"{100 * min(shares):.1f} to {100 * max(shares):.1f}" if len(shares) > 1 else ""
     paper, said = PAPER.get(row, (0.0, "")) if split == "random" else (0.0, "")
-    seeds = [run.seed for run in runs]
-    commands = rows.Job(row, split, seeds[0]).commands()
-    typed = "; ".join(f"`genretrain {' '.join(arguments)}`" for arguments in commands)
-    cells = (
+    return (
         row,
         reading,
         said,
         f"{ours:.1f}",
         f"{100 * low:.1f} to {100 * high:.1f}",
-        spread,
+        f"{100 * min(shares):.1f} to {100 * max(shares):.1f}" if len(shares) > 1 else "",
         f"{ours - paper:+.1f}" if said else "",
-        ", ".join(map(str, seeds)),
+        ", ".join(str(run.seed) for run in runs),
+        ", ".join(str(run.touches + rows.LOST_LOOKS.get(row, 0)) for run in runs),
         split,
-        typed,
+        f"`{_command(row, split, [run.seed for run in runs])}`",
     )
-    return f"| {' | '.join(cells)} |"
+
+
+def _command(row: str, split: str, seeds: list[int]) -> str:
+    """What one types for all `seeds` of a row."""
+    several = len(seeds) > 1
+    commands = rows.Job(row, split, "$seed" if several else seeds[0]).commands()
+    typed = " && ".join(f"genretrain {' '.join(arguments)}" for arguments in commands)
+    return f"for seed in {' '.join(map(str, seeds))}; do {typed}; done" if several else typed
 
 
 def _figures(runs: Runs, pictures: Path, out: Path) -> str:
-    shown = os.path.relpath(pictures, out.parent)
-    lines = []
-    for (row, split), of in runs.items():
+    """Accuracy by epoch of what has epochs, then confusion of every row; the paper's own rows first in each."""
+    ordered = sorted(runs, key=lambda key: (key[1] != "random", rows.ALL.index(key[0])))
+    own = {row: number for number, row in enumerate(claims.PAPERS)}  # as the paper counts: CRNN, CNN, DNN
+    curves, matrices = [], []
+    for row, split in sorted(ordered, key=lambda key: key[1] != "random" or key[0] not in own):
+        of, name = runs[row, split], f"{row}-{split}"
         reading = next(iter(of[0].readings))
-        name = f"{row}-{split}"
+        numbered = row in own and split == "random"
         if of[0].curve:
             figures.draw_curves(of, f"{row}, {split}", pictures / f"{name}-curves.png")
-            lines.append(f"![curves of {row}, {split}]({shown}/{name}-curves.png)")
-        figures.draw_confusion(of, reading, f"{row}, {split}, {reading}", pictures / f"{name}-confusion.png")
-        lines.append(f"![confusion of {row}, {split}]({shown}/{name}-confusion.png)")
-    return "\n\n".join(lines) or "None yet."
+            title = f"the paper's figure {3 + own[row]}: accuracy" if numbered else "accuracy"
+            curves.append(_picture(f"{title} of {row}, {split}", pictures / f"{name}-curves.png", out))
+        figures.draw_confusion(of, reading, f"{row}, {split}", pictures / f"{name}-confusion.png")
+        title = f"the paper's figure {6 + own[row]}: confusion" if numbered else "confusion"
+        matrices.append(_picture(f"{title} of {row}, {split}", pictures / f"{name}-confusion.png", out))
+    return "\n\n".join([*curves, *matrices]) or "None yet."
 
 
-def _splits(runs: Runs) -> str:
-    names = [f"{g}.{i:05}" for g in gtzan.GENRES for i in range(gtzan.TRACKS_PER_GENRE)]
-    names = [name for name in names if name not in gtzan.DAMAGED]
-    splits = {kind: gtzan.split(kind, names, seed=0) for kind in gtzan.SPLITS}
-    pairs = repeats.read()
-    lines = [
-        "A network may know a test track, its singer or its studio from training: `random` says how well it knows"
-        " GTZAN, `filtered` is nearer to how well it knows genres. The filtered training part is smaller, too.\n",
-        "| split | tracks: train, valid, test | repeats in train and test | known artists in train and test |",
-        "| --- | --- | --- | --- |",
-    ]
-    for kind, split in splits.items():
-        sizes = ", ".join(str(len(part)) for part in (split.train, split.valid, split.test))
-        artists = gtzan.shared_artists(split.train, split.test)
-        named = f" ({'; '.join(artists)})" if kind == "filtered" else ""
-        repeated = len(repeats.shared(pairs, split.train, split.test))
-        lines.append(f"| {split.name} | {sizes} | {repeated} of {len(pairs)} | {len(artists)}{named} |")
-    both = [row for row in dict.fromkeys(row for row, _ in runs) if all((row, kind) in runs for kind in gtzan.SPLITS)]
-    if both:
-        lines += ["", "| row, best by validation | random | filtered |", "| --- | --- | --- |"]
-    for row in both:
-        means = [claims.mean_accuracy(runs[row, kind], "best") for kind in gtzan.SPLITS]
-        lines.append(f"| {row} | {' | '.join(f'{100 * mean:.1f}' for mean in means)} |")
-    return "\n".join(lines)
-
-
-def _assumptions() -> str:
-    """Every setting of every recipe: most are ours, for the paper says little."""
-    plans = {name: recipe.read(CONFIGS / f"{name}.toml") for name in rows.NETWORKS}
-    settings = {name: _flat(dataclasses.asdict(plan)) for name, plan in plans.items()}
-    lines = [f"| setting | {' | '.join(settings)} |", "| --- " * (len(settings) + 1) + "|"]
-    for key in next(iter(settings.values())):
-        lines.append(f"| {key} | {' | '.join(str(of[key]) for of in settings.values())} |")
-    head = (
-        "Each coefficient is standardised by its mean and deviation over all frames of the training part. Crops are"
-        " drawn anew in every epoch. The optimiser is AdamW, which without decay is Adam. Networks and baselines are"
-        " fitted without the validation part.\n\n"
-    )
-    return head + "\n".join(lines)
-
-
-def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
-    """Nested settings with dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{place}{key}.") if isinstance(value, dict) else {place + key: value}
-    return flat
+def _picture(title: str, path: Path, out: Path) -> str:
+    return f"{title[0].upper()}{title[1:]}\n\n![{title}]({os.path.relpath(path, out.parent)})"

@@ -10,23 +10,26 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from genred.errors import GenredError
 
-from . import dataset, judge, report
-from .progress import Progress
+from . import dataset, gtzan, judge, pace, progress, report
 from .rows import RUNS, Job, jobs
 
-Run = Callable[[Job, Path, str], str]  # runs a job; answers why it failed, or nothing
+ABLATION = judge.RESULTS.parent / "ablation.json"
+PREPARED = Path("data/gtzan")
+SHOWN_EVERY_S = 30.0
+
+Run = Callable[[str, list[list[str]]], str]  # runs the commands of what is called so; answers why it failed, or nothing
 
 
-def commands(job: Job, data: Path, device: str) -> str:
-    """Run the commands of `job`; returns the last line of its log if one failed, else nothing."""
-    path = RUNS / f"{job.name}.log"
+def commands(name: str, typed: list[list[str]]) -> str:
+    """Run the commands `typed`; returns the last line of the log of `name` if one failed, else nothing."""
+    path = RUNS / f"{name}.log"
     one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    for arguments in job.commands(str(data), device):
+    for arguments in typed:
         with path.open("a") as log:
             done = subprocess.run(
                 [sys.executable, "-c", "from genretrain.cli import main; main()", *arguments],
@@ -50,22 +53,61 @@ def reproduce(data: Path, device: str = "cpu", side_by_side: int = 2, run: Run =
     GenredError
         If a run failed; the others were run all the same.
     """
-    dataset.load(data)
-    every = jobs()
-    left = [job for job in every if not (judge.RESULTS / f"{job.name}.json").exists()]
+    log_mels = _log_mels(data)
+    dataset.load(log_mels)
+    left = {job.name: job.commands(str(log_mels), device) for job in jobs() if not _results(job).exists()}
+    if not ABLATION.exists():
+        if gtzan.audio_files(data):
+            left["ablation"] = [["ablation", "--data", str(data)]]
+        else:
+            _tell_no_audio(data)
     RUNS.mkdir(exist_ok=True)
-    failed = []
-    with ThreadPoolExecutor(side_by_side) as pool:
-        running = [(job, pool.submit(run, job, data, device)) for job in left]
-        try:
-            for job, done in Progress(running, "reproduce", done=len(every) - len(left)):
-                if reason := done.result():
-                    failed.append(f"{job.name} ({reason})")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    failed = _run_all(left, side_by_side, run)
     report.write()
     if failed:
         raise GenredError(
-            f"{len(failed)} of {len(every)} runs failed: {'; '.join(failed)}; the same command tries again"
+            f"{len(failed)} of {len(left)} runs failed: {'; '.join(failed)}; the same command tries again"
         )
+
+
+def _results(job: Job) -> Path:
+    return judge.RESULTS / f"{job.name}.json"
+
+
+def _log_mels(data: Path) -> Path:
+    """Where the log-mels are: in `data`, or made from its audio."""
+    if gtzan.archives(data) or not gtzan.audio_files(data):
+        return data
+    if len(gtzan.archives(PREPARED)) < len(gtzan.GENRES):
+        dataset.prepare(data, PREPARED)
+    print(f"{data} has audio only: its log-mels are in {PREPARED}")
+    return PREPARED
+
+
+def _tell_no_audio(data: Path) -> None:
+    print(
+        f"NOT RUN: the ablation of zero crossing rate and chroma, for there is no audio in {data}."
+        " Run genretrain ablation --data GTZAN where there is.",
+        file=sys.stderr,
+    )
+
+
+def _run_all(left: dict[str, list[list[str]]], side_by_side: int, run: Run) -> list[str]:
+    """Run everything in `left`; returns what failed, each with its reason."""
+    with ThreadPoolExecutor(side_by_side) as pool:
+        running = {pool.submit(run, name, typed): name for name, typed in left.items()}
+        try:
+            _watch(running, side_by_side)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [f"{name} ({future.result()})" for future, name in running.items() if future.result()]
+
+
+def _watch(running: dict[Future[str], str], side_by_side: int) -> None:
+    """Show how far all runs are, until the last has ended."""
+    pending: set[Future[str]] = set(running)
+    while pending:
+        progress.draw(pace.line(jobs(), {running[future] for future in pending}, side_by_side))
+        _, pending = wait(pending, timeout=SHOWN_EVERY_S, return_when=FIRST_COMPLETED)
+    progress.end()

@@ -8,8 +8,11 @@ from pathlib import Path
 
 NETWORKS = ("crnn", "crnn-plain", "cnn", "dnn")  # recipes in train/configs
 BASELINES = ("svm", "knn", "forest")
+ALL = (*NETWORKS, *BASELINES)
 SEEDS = {"random": (0, 1, 2), "filtered": (0,)}  # the filtered split is one; a seed there is of the initialisation
 RUNS = Path("runs")
+# Runs that were trained and judged before those whose results are here, whose files were lost; and, of `crnn`, a curve.
+LOST_LOOKS = {"crnn": 2, "svm": 1, "knn": 1, "forest": 1}
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Job:
 
     row: str
     split: str
-    seed: int
+    seed: int | str  # or what a shell puts there
 
     @property
     def name(self) -> str:

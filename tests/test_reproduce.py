@@ -161,3 +161,10 @@ def test_baselines_count_as_runs_and_have_no_epochs(data):
     assert "1 of 2 runs, 0 of 0 epochs" in pace.line(
         [Job("svm", "random", 0), Job("knn", "random", 0)], {"svm-random-0"}, 2
     )
+
+
+def test_a_log_that_cannot_be_written_fails_one_run_only(data):
+    """Its reason is a sentence among the others, not a traceback."""
+    (Path("runs") / "knn-random-0.log").mkdir(parents=True)
+    reason = reproduce.commands("knn-random-0", Job("knn", "random", 0).commands(str(data)))
+    assert reason == "cannot write runs/knn-random-0.log: Is a directory"

@@ -28,19 +28,20 @@ Run = Callable[[str, list[list[str]]], str]  # runs the commands of what is call
 def commands(name: str, typed: list[list[str]]) -> str:
     """Run the commands `typed`; returns the last line of the log of `name` if one failed, else nothing."""
     path = RUNS / f"{name}.log"
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    for arguments in typed:
-        with path.open("a") as log:
-            done = subprocess.run(
-                [sys.executable, "-c", "from genretrain.cli import main; main()", *arguments],
-                stdout=log,
-                stderr=log,
-                env=one_thread,
-                check=False,
-            )
-        if done.returncode:
-            return path.read_text().strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+    try:
+        for arguments in typed:
+            if code := _run_logged(arguments, path):
+                return path.read_text().strip().rpartition("\n")[2] or f"exit code {code}"
+    except OSError as error:
+        return f"cannot write {path}: {error.strerror}"
     return ""
+
+
+def _run_logged(arguments: list[str], path: Path) -> int:
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    program = [sys.executable, "-c", "from genretrain.cli import main; main()"]
+    with path.open("a") as log:
+        return subprocess.run([*program, *arguments], stdout=log, stderr=log, env=one_thread, check=False).returncode
 
 
 def reproduce(data: Path, device: str = "cpu", side_by_side: int = 2, run: Run = commands) -> None:

@@ -58,15 +58,20 @@ def ablation(
     """
     described, crossings = _described(_files(data))
     names, left_out = enough(list(described))
-    groups = kin.groups_of(names)
-    whole = Ablation(names, groups, left_out, [round(crossings[name], 1) for name in names], _kept(kept, names, groups))
-    done = {(trial.repeat, trial.classifier, trial.features) for trial in whole.trials}
-    left = [trial for trial in product(range(repeats), classifiers, trials.SETS) if trial not in done]
-    for repeat, classifier, features in Progress(left, "ablation", done=len(done)):
+    groups, rates = kin.groups_of(names), [round(crossings[name], 1) for name in names]
+    wanted = list(product(range(repeats), classifiers, trials.SETS))
+    before = {place: trial for trial in _kept(kept, names, groups) if (place := _place(trial)) in wanted}
+    whole = Ablation(names, groups, left_out, rates, list(before.values()))
+    left = [place for place in wanted if place not in before]
+    for repeat, classifier, features in Progress(left, "ablation", done=len(before)):
         whole.trials.append(cross_validated(classifier, features, repeat, described, whole))
         trials.save(whole, kept)
     trials.save(whole, results / "ablation.json")
     print(f"{results / 'ablation.json'}: {len(whole.trials)} cross-validations of {len(names)} tracks")
+
+
+def _place(trial: Trial) -> tuple[int, str, str]:
+    return trial.repeat, trial.classifier, trial.features
 
 
 def _kept(kept: Path, names: list[str], groups: list[int]) -> list[Trial]:

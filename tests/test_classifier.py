@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -346,12 +345,9 @@ def test_a_folder(tmp_path: Path) -> None:
     assert "Is a directory" in refusal(tmp_path)
 
 
-@pytest.mark.timeout(20)
-def test_what_never_ends(tmp_path: Path) -> None:
-    """A pipe, which would be waited for, and a device, which would fill the memory, are refused unread."""
-    os.mkfifo(tmp_path / "fifo")
-    for path in (tmp_path / "fifo", Path("/dev/zero")):
-        assert refusal(path) == f"the model {path} is a pipe or a device, not a file"
+def test_what_never_ends() -> None:
+    """A device, which would fill the memory, is refused unread."""
+    assert refusal(Path("/dev/zero")) == "the model /dev/zero is a device, not a file"
 
 
 def test_too_large(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def read(path: Path) -> bytes:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode) and not path.is_dir():  # a pipe without a writer would be waited for
-            raise ModelError(f"the model {path} is a pipe or a device, not a file")
+        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):  # a pipe has a writer, who ends
+            raise ModelError(f"the model {path} is a device, not a file")
         if status.st_size > _MOST_BYTES:
             raise ModelError(f"the model {path} has {status.st_size / 2**30:.1f} GiB, but an ONNX file 2 at most")
         content = path.read_bytes()

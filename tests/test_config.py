@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,15 @@ def test_mistakes_are_refused_where_they_are(tmp_path: Path, text: str, where: s
     refused = refusal(path)
     assert where in refused
     assert str(path) in refused
+
+
+def test_the_file_is_not_blamed_for_the_command_line(tmp_path: Path) -> None:
+    """A mistake of an option is told without the file's name; one that the file alone makes, with it."""
+    path = write(tmp_path, "hop = 20")
+    with pytest.raises(ConfigError, match=r"^bind 'nowhere'"):
+        load(path, {"bind": "nowhere"})
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(path))}: "):
+        load(write(tmp_path, "hop = 0"), {"bind": "tcp://127.0.0.1:6000"})
 
 
 @pytest.mark.parametrize(

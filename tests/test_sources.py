@@ -129,7 +129,7 @@ def test_unknown_schemes(uri: str) -> None:
         ("demo:?gain=nan", "gain=nan"),
         ("demo:?gain=121", "-120 to 120"),
         ("demo:?gain", "'gain'"),
-        ("demo:?gain=1&gain=2", "'gain=2'"),
+        ("demo:?gain=1&gain=2", "'gain' is there twice"),
         ("demo:loud", "only one demo station"),
         ("mic:?channels=0", "channels=0"),
         ("mic:?channels=1,1", "channels=1,1"),
@@ -147,6 +147,12 @@ def test_bad_options(uri: str, says: str) -> None:
     text = refusal(uri)
     assert text.startswith(uri if not uri.startswith("demo:l") else "demo:loud")
     assert says in text
+
+
+@pytest.mark.parametrize("uri", ["", "file:", "file:?loop=1"])
+def test_a_source_without_a_name(uri: str) -> None:
+    """Where the path is empty that is said; it is not taken for the folder we are in."""
+    assert "without a name" in refusal(uri)
 
 
 def test_options_of_a_file(wav: Path) -> None:

@@ -70,14 +70,23 @@ def load(path: Path | None, overrides: dict[str, Any]) -> Config:
     Raises
     ------
     ConfigError
-        With the path of the key that is wrong, as in ``$.station[0].name``.
+        With the path of the key that is wrong, as in ``$.station[0].name``, and the file where it is not an override.
     """
     settings = _read(path) if path else {}
     try:
         return msgspec.convert(settings | overrides, Config)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        where = f"{path}: " if path else ""
+        where = f"{path}: " if path and str(error) != _mistake(overrides) else ""
         raise ConfigError(f"{where}{error}") from error
+
+
+def _mistake(settings: dict[str, Any]) -> str:
+    """What is wrong with `settings` taken alone; empty if nothing is."""
+    try:
+        msgspec.convert(settings, Config)
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        return str(error)
+    return ""
 
 
 def _read(path: Path) -> dict[str, Any]:

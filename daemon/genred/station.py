@@ -288,9 +288,10 @@ class Station:
             self._become("running", now_s)
 
     def _become(self, state: State, now_s: float, text: str = "") -> None:
+        self.text = text  # the reason may be another though the state is the same
         if state == self.state:
             return
-        previous, self.state, self.text, self.since_s = self.state, state, text, now_s
+        previous, self.state, self.since_s = self.state, state, now_s
         self._tell(Event(event="state", text=text or state, state=state, previous=previous))
 
     def _tell(self, event: Event) -> None:

@@ -195,8 +195,10 @@ def test_a_required_device_must_come(device: str, endpoint: str, small_model: Pa
 
 
 @needs_portaudio
-def test_a_damaged_alsa_configuration_is_told(daemon: Start, endpoint: str, tmp_path: Path, small_model: Path) -> None:
-    """Where PortAudio cannot start, a microphone is lost, with the reason, and no fault; it is tried again."""
+def test_a_damaged_alsa_configuration_may_be_repaired(
+    daemon: Start, endpoint: str, tmp_path: Path, small_model: Path
+) -> None:
+    """Where PortAudio cannot start, a microphone is lost, with the reason, and no fault; once it can, that is told."""
     damaged = tmp_path / "asoundrc"
     damaged.write_text("pcm.!default {\n type [[[\n")
     environment = os.environ | {"ALSA_CONFIG_PATH": str(damaged)}
@@ -205,6 +207,8 @@ def test_a_damaged_alsa_configuration_is_told(daemon: Start, endpoint: str, tmp_
         messages = collect(subscriber, lambda ms: any(s.faults.losses >= 2 for s in statuses(ms)))
         assert "PortAudio cannot be started" in str(statuses(messages)[-1].text)
         assert statuses(messages)[-1].faults.crashes == 0
+        damaged.write_text("pcm.default { type hw card 31 }\n")
+        collect(subscriber, lambda ms: any("the default input is not there" in str(s.text) for s in statuses(ms)))
     assert one.stop() == 0
     assert "Traceback" not in one.log
 

@@ -170,6 +170,8 @@ class AudioFile:
     @classmethod
     def from_options(cls, target: str, options: Options) -> AudioFile:
         """Make the source that a URI names."""
+        if not target:
+            raise SourceError("a source without a name; give a path, or mic:, demo: or - for stdin")
         pace = options.take("pace", choice("realtime", "max"), "max")
         return cls(Path(target), realtime=pace == "realtime", loop=options.take("loop", flag, False))
 

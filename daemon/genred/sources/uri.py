@@ -29,8 +29,10 @@ class Options:
         self._left: dict[str, str] = {}
         for pair in filter(None, text.split("&")):
             key, equals, value = pair.partition("=")
-            if not equals or key in self._left:
+            if not equals:
                 raise SourceError(f"{uri}: the option {pair!r} is not one key=value")
+            if key in self._left:
+                raise SourceError(f"{uri}: the option {key!r} is there twice")
             self._left[key] = unquote(value)
 
     def take(self, key: str, convert: Callable[[str], T], default: T) -> T:

@@ -176,7 +176,7 @@ def test_fed_after_a_round_of_each(manager: Manager, monkeypatch: pytest.MonkeyP
         time.sleep(0.001)
         other.round_s = time.monotonic()
         one.beat()
-    assert manager.told() == []
+        assert manager.told() == []
     late.round_s = time.monotonic()
     one.beat()
     assert len(manager.told()) == 1

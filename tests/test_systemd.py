@@ -204,3 +204,19 @@ def test_a_slow_round_is_fed(manager: Manager) -> None:
     worker.round_s -= HEALTHY_S - 1
     pulse(worker, publisher).beat()
     assert len(manager.told()) == 1
+
+
+def test_a_sleep_of_the_whole_process_is_no_hang(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
+    """After SIGSTOP or a suspend the others get a tick to wake up in; then the watchdog is fed."""
+    worker, publisher = loops("running")
+    one = pulse(worker, publisher)
+    slept_s = 2 * HEALTHY_S
+    worker.round_s -= slept_s
+    publisher.round_s -= slept_s
+    one._last_s -= slept_s
+    one.beat()
+    assert manager.told() == []
+    assert caplog.records == []
+    worker.round_s = publisher.round_s = time.monotonic()
+    one.beat()
+    assert len(manager.told()) == 1

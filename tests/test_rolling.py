@@ -271,6 +271,17 @@ def test_hops_between_steps_are_refused(tmp_path: Path) -> None:
             judge.check_hop(hop)
 
 
+def test_both_parts_have_the_threads_that_are_set(tmp_path: Path) -> None:
+    """What a window is rolled through runs in one thread unless told otherwise, and does not spin."""
+    path = NETS["like the paper's"].write(tmp_path / "net.onnx", WINDOW)
+    for judge, threads in ((Classifier(path, "cpu"), 1), (Classifier(path, "cpu", 2), 2)):
+        rolling: Any = judge._engine
+        for part in (rolling._convolve, rolling._recur):
+            options = part._session.get_session_options()
+            assert options.intra_op_num_threads == threads
+            assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_models_without_a_geometry_take_any_hop(tmp_path: Path) -> None:
     """What answers whole windows does not care where they begin."""
     judge = Classifier(make_model(tmp_path / "m.onnx"), "cpu")

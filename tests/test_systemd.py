@@ -176,7 +176,7 @@ def test_fed_after_a_round_of_each(manager: Manager, monkeypatch: pytest.MonkeyP
         time.sleep(0.001)
         other.round_s = time.monotonic()
         one.beat()
-    assert manager.told() == []
+        assert manager.told() == []
     late.round_s = time.monotonic()
     one.beat()
     assert len(manager.told()) == 1
@@ -203,4 +203,20 @@ def test_a_slow_round_is_fed(manager: Manager) -> None:
     worker, publisher = loops("running")
     worker.round_s -= HEALTHY_S - 1
     pulse(worker, publisher).beat()
+    assert len(manager.told()) == 1
+
+
+def test_a_sleep_of_the_whole_process_is_no_hang(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
+    """After SIGSTOP or a suspend the others get a tick to wake up in; then the watchdog is fed."""
+    worker, publisher = loops("running")
+    one = pulse(worker, publisher)
+    slept_s = 2 * HEALTHY_S
+    worker.round_s -= slept_s
+    publisher.round_s -= slept_s
+    one._last_s -= slept_s
+    one.beat()
+    assert manager.told() == []
+    assert caplog.records == []
+    worker.round_s = publisher.round_s = time.monotonic()
+    one.beat()
     assert len(manager.told()) == 1

@@ -400,7 +400,9 @@ def test_the_worker_ends_when_asked(desk: Desk) -> None:
     """It runs rounds until it is asked to end, and ends without an error."""
     desk.worker.start()
     began_s = desk.worker.round_s
+    deadline_s = time.monotonic() + 10
     while desk.worker.round_s == began_s:
+        assert time.monotonic() < deadline_s, "it runs no rounds"
         desk.wake.set()
     desk.worker.end(10)
     assert not desk.worker._thread.is_alive()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PREPARED = Path("data/gtzan")
 RESULTS = Path("train/results")
-SPLITS = ("random", "filtered")
+KINDS = ("random", "filtered", "fold")
 DEVICES = ("cpu", "cuda")
 
 
@@ -70,7 +70,11 @@ def _add_fit(commands: Commands) -> None:
     fit.add_argument("recipe", type=Path, help="for example train/configs/crnn.toml")
     fit.add_argument("--data", type=Path, default=PREPARED)
     fit.add_argument("--seed", type=int, help="of split and initialisation, instead of the recipe's")
-    fit.add_argument("--split", choices=SPLITS, help="instead of the recipe's")
+    fit.add_argument("--split", choices=KINDS, help="instead of the recipe's")
+    fit.add_argument("--member", type=int, default=0, help="of an ensemble: another initialisation on the same split")
+    fit.add_argument(
+        "--teacher", type=Path, action="append", default=[], metavar="RUN", help="finished run to learn from; repeat"
+    )
     fit.add_argument(
         "--out", type=Path, help="folder of the run (default runs/<recipe>[-<split>][-<seed>], of those given)"
     )
@@ -101,7 +105,7 @@ def _add_baseline(commands: Commands) -> None:
     baseline = commands.add_parser("baseline", help="fit one of the older classifiers, and judge held-out tracks")
     baseline.add_argument("name", choices=["svm", "knn", "forest"])
     baseline.add_argument("--data", type=Path, default=PREPARED)
-    baseline.add_argument("--split", choices=SPLITS, default="random")
+    baseline.add_argument("--split", choices=KINDS, default="random")
     baseline.add_argument("--seed", type=int, default=0, help="of the split, and of the forest")
     baseline.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answer")
     baseline.set_defaults(run=_baseline)
@@ -164,7 +168,9 @@ def _fit(arguments: argparse.Namespace) -> None:
         plan, name = dataclasses.replace(plan, split=arguments.split), f"{name}-{arguments.split}"
     if arguments.seed is not None:
         plan, name = dataclasses.replace(plan, seed=arguments.seed), f"{name}-{arguments.seed}"
-    loop.fit(arguments.data, arguments.out or Path("runs") / name, plan, arguments.device)
+    if arguments.member:
+        plan, name = dataclasses.replace(plan, member=arguments.member), f"{name}-member-{arguments.member}"
+    loop.fit(arguments.data, arguments.out or Path("runs") / name, plan, arguments.device, arguments.teacher)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -71,10 +71,6 @@ def _add_fit(commands: Commands) -> None:
     fit.add_argument("--data", type=Path, default=PREPARED)
     fit.add_argument("--seed", type=int, help="of split and initialisation, instead of the recipe's")
     fit.add_argument("--split", choices=KINDS, help="instead of the recipe's")
-    fit.add_argument("--member", type=int, default=0, help="of an ensemble: another initialisation on the same split")
-    fit.add_argument(
-        "--teacher", type=Path, action="append", default=[], metavar="RUN", help="finished run to learn from; repeat"
-    )
     fit.add_argument(
         "--out", type=Path, help="folder of the run (default runs/<recipe>[-<split>][-<seed>], of those given)"
     )
@@ -168,9 +164,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         plan, name = dataclasses.replace(plan, split=arguments.split), f"{name}-{arguments.split}"
     if arguments.seed is not None:
         plan, name = dataclasses.replace(plan, seed=arguments.seed), f"{name}-{arguments.seed}"
-    if arguments.member:
-        plan, name = dataclasses.replace(plan, member=arguments.member), f"{name}-member-{arguments.member}"
-    loop.fit(arguments.data, arguments.out or Path("runs") / name, plan, arguments.device, arguments.teacher)
+    loop.fit(arguments.data, arguments.out or Path("runs") / name, plan, arguments.device)
 
 
 def _export(arguments: argparse.Namespace) -> None:

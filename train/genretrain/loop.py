@@ -10,7 +10,6 @@ import copy
 import json
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genred.errors import BadInputError
-
 from . import checkpoint, dataset, gtzan
 from .augment import Deck
 from .checkpoint import Run
-from .networks import Network
 from .progress import Progress
 from .recipe import SMALLEST, Recipe
 
@@ -34,16 +30,13 @@ HORIZONS = (128, 216, 432)  # frames, 3, 5 and 10 s: also judged of a network th
 UNSHOWN = ("epoch", "test_accuracy")  # the bar has the one already; whoever sees the other may choose by it
 
 
-def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu", teachers: Sequence[Path] = ()) -> None:
+def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     """Train `plan` on the log-mels in `data`; leave checkpoints in `out`, and go on from those found there.
-
-    `teachers` are the folders of finished runs whose answers are learned from, if the recipe asks for distillation.
 
     Raises
     ------
     BadInputError
-        If `data` has no GTZAN, or `out` holds a run of another recipe, or a damaged one; if a teacher knows tracks
-        that are held out here.
+        If `data` has no GTZAN, or `out` holds a run of another recipe, or a damaged one.
     """
     tracks = dataset.load(data)
     split = gtzan.split(plan.split, list(tracks), plan.seed)
@@ -52,7 +45,7 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu", teachers: Sequ
     test = _exam(tracks, split.test, plan, device) if plan.record_test else None
 
     run, identity = _start(plan, train, device), checkpoint.identity(plan)
-    lesson = Lesson(Deck(train, plan.spec, device), labels, _teachers(teachers, plan, device))
+    lesson = Lesson(Deck(train, plan.spec, device), labels)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.resume(run, plan, out / "checkpoint.pt")
 
@@ -86,11 +79,10 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu", teachers: Sequ
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned from: tracks, their genre numbers [tracks], and networks whose answers count."""
+    """What is learned from: tracks, and their genre numbers [tracks]."""
 
     deck: Deck
     labels: NDArray[np.int64]
-    teachers: tuple[Network, ...]
 
 
 @dataclass(frozen=True)
@@ -125,32 +117,15 @@ def _exam(tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Re
     return Exam(torch.from_numpy(np.concatenate(windows)).to(device), track, truth)
 
 
-def _teachers(folders: Sequence[Path], plan: Recipe, device: str) -> tuple[Network, ...]:
-    """Networks at the end of the runs in `folders`, which must have been fitted on the same split."""
-    if bool(plan.distillation) != bool(folders):
-        raise BadInputError("a recipe with distillation needs --teacher RUN, and no other recipe takes one")
-    teachers = []
-    for folder in folders:
-        taught, network, _ = checkpoint.load_last(folder)
-        if (taught.split, taught.seed) != (plan.split, plan.seed):
-            raise BadInputError(
-                f"the teacher {folder} was fitted on the split {taught.split}, seed {taught.seed}, and may know tracks"
-                " that are held out here; give a run of the same split and seed"
-            )
-        teachers.append(network.to(device))
-    return tuple(teachers)
-
-
 def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
-    torch.manual_seed(plan.seed + 1000 * plan.member)
+    torch.manual_seed(plan.seed)
     network = checkpoint.untrained(plan)
     mean, deviation = train.statistics()
     network.standardise.mean.copy_(torch.from_numpy(mean))
     network.standardise.deviation.copy_(torch.from_numpy(deviation))
     network.to(device)
     optimiser = torch.optim.AdamW(network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay)
-    rng = np.random.default_rng((plan.seed, plan.member) if plan.member else plan.seed)
-    return Run(network, copy.deepcopy(network).eval(), optimiser, rng)
+    return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
 
 
 def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[float, float]:
@@ -173,8 +148,7 @@ def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[f
             crops, target = (share * x + (1 - share) * x.roll(1, 0) for x in (crops, target))
         with torch.autocast(device, torch.bfloat16, enabled=plan.mixed_precision):
             answers = run.network.as_it_goes(crops) if plan.replication else run.network(crops).unsqueeze(1)
-            wanted = _taught(lesson.teachers, crops, target, plan)
-        loss = loss_of(answers.float(), wanted, plan)
+        loss = loss_of(answers.float(), target, plan)
         run.optimiser.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
@@ -183,15 +157,6 @@ def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[f
         losses.append(loss.detach())
         right.append((answers[:, -1].argmax(1) == target.argmax(1)).sum())
     return float(torch.stack(losses).mean()), int(torch.stack(right).sum()) / len(order)
-
-
-@torch.no_grad()
-def _taught(teachers: Sequence[Network], crops: Tensor, target: Tensor, plan: Recipe) -> Tensor:
-    """`target` [B, K], in the share of distillation replaced by the teachers' mean answer to the same crops."""
-    if not teachers:
-        return target
-    taught = torch.stack([teacher(crops).float().softmax(1) for teacher in teachers]).mean(0)
-    return torch.lerp(target, taught, plan.distillation)
 
 
 def loss_of(answers: Tensor, target: Tensor, plan: Recipe) -> Tensor:

@@ -31,8 +31,6 @@ class Recipe:
         Name in `networks.NETWORKS`.
     seed : int
         Fixes the random split, the initialisation and every draw.
-    member : int
-        Of an ensemble: another initialisation and other draws on the same split.
     split : str
         ``random``, as the paper's; ``filtered``, the published lists without GTZAN's faults; ``fold``, of which the
         seed is the number: the test parts of folds 0 to 4 are all of GTZAN.
@@ -47,9 +45,6 @@ class Recipe:
     replication : float
         Share of the loss that is the mean over the answers after every step, not the last alone: target replication
         (Lipton et al. 2016). The network that is judged is the same.
-    distillation : float
-        Share of the loss that is the cross-entropy against the mean answer of teachers to the same crop, instead of
-        against the label (Hinton, Vinyals and Dean 2015).
     average : float
         Decay per step of the averaged weights that are judged and exported; 0 takes the weights as they are.
     mixed_precision : bool
@@ -66,7 +61,6 @@ class Recipe:
 
     network: str = "crnn"
     seed: int = 0
-    member: int = 0
     split: str = "random"
     window: int = 1000
     shortest: int = 0
@@ -79,7 +73,6 @@ class Recipe:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     replication: float = 0.0
-    distillation: float = 0.0
     average: float = 0.0
     mixed_precision: bool = False
     record_test: bool = False
@@ -94,7 +87,7 @@ class Recipe:
             "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.stretch augment.shift"
             " augment.mask_frames augment.mask_bands"
         )
-        shares = "augment.room augment.noise augment.line distillation replication"
+        shares = "augment.room augment.noise augment.line replication"
         rules = [
             ("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
             ("split", self.split in KINDS, f"one of {', '.join(KINDS)}"),

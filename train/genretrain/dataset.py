@@ -149,6 +149,14 @@ class Crops:
         return np.stack([frames[s : s + self.window] for s in starts])
 
 
+def part(
+    tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], spec: MfccSpec, rule: GainRule, window: int
+) -> tuple[Crops, NDArray[np.int64]]:
+    """Crops and genre numbers of the tracks `names`."""
+    crops = Crops([tracks[name] for name in names], spec, rule, window)
+    return crops, np.array([gtzan.GENRES.index(gtzan.genre_of(name)) for name in names])
+
+
 def _padded(track: LogMel, length: int) -> LogMel:
     """`track` with floor after its end, so that there are `length` frames at least."""
     missing = length - len(track)

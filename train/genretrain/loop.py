@@ -40,7 +40,7 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     """
     tracks = dataset.load(data)
     split = gtzan.split(plan.split, list(tracks), plan.seed)
-    train, labels = _part(tracks, split.train, plan)
+    train, labels = dataset.part(tracks, split.train, plan.spec, plan.gain, plan.window)
     valid = _exam(tracks, split.valid, plan, device)
     test = _exam(tracks, split.test, plan, device) if plan.record_test else None
 
@@ -102,16 +102,8 @@ def _tell_best(out: Path, plan: Recipe) -> None:
     )
 
 
-def _part(
-    tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Recipe
-) -> tuple[dataset.Crops, NDArray[np.int64]]:
-    """Crops and genre numbers of the tracks `names`."""
-    crops = dataset.Crops([tracks[name] for name in names], plan.spec, plan.gain, plan.window)
-    return crops, np.array([gtzan.GENRES.index(gtzan.genre_of(name)) for name in names])
-
-
 def _exam(tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Recipe, device: str) -> Exam:
-    crops, truth = _part(tracks, names, plan)
+    crops, truth = dataset.part(tracks, names, plan.spec, plan.gain, plan.window)
     windows = [crops.windows(index, VALIDATION_HOP) for index in range(len(crops))]
     track = np.repeat(np.arange(len(crops)), [len(of_track) for of_track in windows])
     return Exam(torch.from_numpy(np.concatenate(windows)).to(device), track, truth)

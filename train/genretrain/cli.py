@@ -44,7 +44,16 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_fit, _add_export, _add_evaluate, _add_baseline, _add_ablation, _add_reproduce):
+    for add in (
+        _add_data,
+        _add_fit,
+        _add_export,
+        _add_evaluate,
+        _add_baseline,
+        _add_ablation,
+        _add_ladder,
+        _add_reproduce,
+    ):
         add(commands)
     return parser
 
@@ -114,6 +123,12 @@ def _add_ablation(commands: Commands) -> None:
     ablation.add_argument("--data", type=Path, required=True, help="GTZAN with genres/<genre>/ or audio/<genre>/")
     ablation.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answers")
     ablation.set_defaults(run=_ablation)
+
+
+def _add_ladder(commands: Commands) -> None:
+    ladder = commands.add_parser("ladder", help="what each step to genred's own network brought, from finished runs")
+    ladder.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    ladder.set_defaults(run=_ladder)
 
 
 def _add_reproduce(commands: Commands) -> None:
@@ -195,6 +210,12 @@ def _ablation(arguments: argparse.Namespace) -> None:
     from . import ablation, rows
 
     ablation.ablation(arguments.data, arguments.results, rows.RUNS / "ablation.json")
+
+
+def _ladder(arguments: argparse.Namespace) -> None:
+    from . import ladder
+
+    ladder.collect(arguments.runs)
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

@@ -60,7 +60,8 @@ class Heard:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether each window is answered with the genre of its track; [N]."""
-        return self.probabilities.argmax(axis=1) == self.truth[self.track]
+        right: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.truth[self.track]
+        return right
 
     @property
     def likelihood(self) -> NDArray[np.float64]:
@@ -106,7 +107,7 @@ class Horizon:
         Share of single windows, and of tracks by the mean over their windows.
     loss, brier : float
         Of windows.
-    confidence, right, loss_before : list
+    raw_confidence, confidence, right : list
         Of the middle window of each track: greatest probability before and after calibration, and whether it is right.
     """
 
@@ -130,7 +131,7 @@ def hear(network: nn.Module, crops: dataset.Crops, truth: NDArray[np.int64], fra
     tables, counts = [], []
     for index in Progress(range(len(crops)), f"{frames} frames"):
         windows = torch.from_numpy(_windows(crops, index, frames, hop))
-        tables += [network(part).softmax(1).double().numpy() for part in torch.split(windows, BATCH)]  # type: ignore[no-untyped-call]
+        tables += [network(part).softmax(1).double().numpy() for part in torch.split(windows, BATCH)]
         counts.append(len(windows))
     return Heard(np.concatenate(tables), np.repeat(np.arange(len(counts)), counts), truth)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from genred.errors import BadInputError
 
 from . import atomic, checkpoint, dataset, gtzan, horizons

@@ -19,7 +19,6 @@ from .markdown import table
 BINS = 15
 DRAWS = 2000
 ROW = "genred"
-FOLDER = Path("train/results/horizons")
 
 Shares = NDArray[np.float64]  # [N]
 
@@ -62,7 +61,7 @@ def of_a_perfect_model(confidence: Shares) -> float:
     return float(np.mean(drawn))
 
 
-def pooled(folder: Path = FOLDER) -> list[list[Horizon]]:
+def pooled(folder: Path) -> list[list[Horizon]]:
     """By horizon, what each of the folds did; nothing if a fold is missing."""
     paths = [folder / f"{ROW}-fold-{fold}.json" for fold in range(gtzan.FOLDS)]
     if not all(path.exists() for path in paths):
@@ -76,7 +75,7 @@ def sample(of: list[Horizon], raw: bool = False) -> tuple[Shares, Shares]:
     return confidence, np.concatenate([fold.right for fold in of]).astype(float)
 
 
-def text(pictures: Path, out: Path, folder: Path = FOLDER) -> str:
+def text(pictures: Path, out: Path, folder: Path) -> str:
     """Set out the calibration of genred's own network over five folds, as Markdown, with its reliability diagram."""
     by_horizon = pooled(folder)
     if not by_horizon:

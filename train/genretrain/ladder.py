@@ -71,11 +71,11 @@ def _rung(runs: Path, step: str, split: str, seed: int) -> Rung:
         return round(float(np.mean([row[key] for row in rows[-LAST_EPOCHS:]])), 4)
 
     cut = sorted((key for key in rows[-1] if key.startswith(CUT)), key=lambda key: int(key.removeprefix(CUT)))
-    shorter = [mean(key) for key in cut] or [None, None]
-    return Rung(step, split, seed, len(rows), mean("valid_accuracy"), *shorter[:2])
+    after_3_s, after_5_s = [mean(key) for key in cut[:2]] if cut else (None, None)
+    return Rung(step, split, seed, len(rows), mean("valid_accuracy"), after_3_s, after_5_s)
 
 
-def text(path: Path = RESULTS) -> str:
+def text(path: Path) -> str:
     """Set the ladder out as Markdown."""
     if not path.exists():
         return "Not measured yet: `genretrain ladder --runs runs`."

@@ -13,7 +13,7 @@ from .markdown import table
 PARTS = {"random": (0, 1, 2), "filtered": (0,)}
 
 
-def text(results: Path, pictures: Path, out: Path) -> str:
+def text(results: Path) -> str:
     """Tables of accuracy of the runs that have results below `results`, as Markdown."""
     whole, early = [], []
     for split, seeds in PARTS.items():

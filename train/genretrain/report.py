@@ -65,9 +65,9 @@ def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGUR
         "The luck of the draw": draws.luck(runs),
         "What zero crossing rate and chroma add": _ablation(results.parent / "ablation.json"),
         "Assumptions": assumptions.text(runs),
-        "genred's own network": own.text(results, pictures, out),
-        "The ladder to it": ladder.text(),
-        "Its calibration": calibration.text(pictures, out),
+        "genred's own network": own.text(results),
+        "The ladder to it": ladder.text(results.parent / "ladder.json"),
+        "Its calibration": calibration.text(pictures, out, results.parent / "horizons"),
     }
     lost = ", ".join(f"`{row}`" for row in rows.LOST_LOOKS)
     head = _HEAD.format(hop=HOP_FRAMES, draws=bootstrap.DRAWS, lost=lost)

@@ -21,6 +21,14 @@ class Stamp:
     monotonic_s: float
 
 
+@dataclass(frozen=True)
+class Title:
+    """What the source says that it plays, from the sample at `position` on; empty where it says nothing any more."""
+
+    position: int
+    text: str
+
+
 class Intake:
     """One connection of a source: everything that crosses from its thread to the worker.
 
@@ -50,6 +58,7 @@ class Intake:
         self.rate_hz = rate_hz
         self.ring = RingBuffer(round(RING_S * rate_hz), channels)
         self.stamps: deque[Stamp] = deque(maxlen=100_000)  # append and popleft are atomic
+        self.titles: deque[Title] = deque(maxlen=100)
         self.overflows = 0  # times the driver said it lost input; written by the writer only
         self.closed = False
         self.wanted = 0
@@ -78,6 +87,10 @@ class Intake:
                     self._wake.set()
             if len(block):
                 self._stop.wait(FULL_WAIT_S)
+
+    def announce(self, title: str) -> None:
+        """Say what plays from here on."""
+        self.titles.append(Title(self.ring.written, title))
 
     def close(self) -> None:
         """No more will come."""

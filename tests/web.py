@@ -123,7 +123,17 @@ def serving(scripts: dict[str, Script | bytes], context: ssl.SSLContext | None =
 def tls(folder: Path, name: str, days: int = 1) -> tuple[ssl.SSLContext, Path]:
     """A server's context, and its certificate, signed by itself: for `name`, as IP:127.0.0.1, valid for `days`."""
     key, request, certificate = (folder / f"{part}.pem" for part in ("key", "request", "certificate"))
-    new = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"]
+    new = [
+        "req",
+        "-new",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        f"/CN={folder.name}",
+    ]
     new += ["-addext", f"subjectAltName={name}", "-keyout", str(key), "-out", str(request)]
     sign = ["x509", "-req", "-in", str(request), "-signkey", str(key), "-copy_extensions", "copy"]
     sign += ["-days", str(days), "-out", str(certificate)]

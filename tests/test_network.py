@@ -54,8 +54,8 @@ class Listening(Intake):
         super().__init__(rate_hz, channels, stop=ear.stop)
         self.blocks: list[Block] = []
 
-    def overwrite(self, block: Block) -> None:
-        super().overwrite(block)
+    def overwrite(self, block: Block, sounded_s: float | None = None) -> None:
+        super().overwrite(block, sounded_s)
         self.blocks.append(self.ring.read(self.ring.written).block)
 
 

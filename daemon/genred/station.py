@@ -202,7 +202,7 @@ class Station:
         """Let the clock see a delivery; return the samples it finds lost at a device. Elsewhere they come later."""
         if self._clock is None:
             return 0
-        self._clock.delivered(stamp.position + self._missing, stamp.monotonic_s)
+        self._clock.delivered(stamp.position + self._missing, stamp.sounded_s)
         samples = self._clock.lost()
         self._missing += samples
         if self.source.clock == "device":
@@ -260,7 +260,9 @@ class Station:
         """Take the last windows of a connection that is closed."""
         stretch = self._present
         at = stretch.intake.ring.written
-        dues = [self._due(window, Stamp(at, self._last_block_s)) for window in stretch.epoch.finish()]
+        dues = [
+            self._due(window, Stamp(at, self._last_block_s, self._last_block_s)) for window in stretch.epoch.finish()
+        ]
         self._books.close_intake(stretch.intake)
         self._end(at)
         return dues

@@ -13,13 +13,12 @@ NO_AUDIO_BYTES = 8 * 1024 * 1024  # more than the picture that an MP3 begins wit
 
 
 class Mark(Enum):
-    """What can stand between bytes: here begins another container, and with GAP audio before it was missed."""
+    """What can stand between bytes: here begins another container."""
 
     BREAK = "break"
-    GAP = "gap"
 
 
-BREAK, GAP = Mark.BREAK, Mark.GAP
+BREAK = Mark.BREAK
 Chunk = bytes | Mark
 
 
@@ -39,12 +38,10 @@ class Body:
     ----------
     over : bool
         Nothing more will come.
-    gap : bool
-        Audio was missed before the present container; whoever heeds that takes it back.
     """
 
     def __init__(self, chunks: Iterator[Chunk], stop: threading.Event, patience_s: float) -> None:
-        self.over = self.gap = False
+        self.over = False
         self._chunks, self._stop, self._patience_s = chunks, stop, patience_s
         self._held = memoryview(b"")
         self._at_mark = False
@@ -76,7 +73,6 @@ class Body:
         chunk = None if self._stop.is_set() else next(self._chunks, None)
         if isinstance(chunk, Mark):
             self._at_mark = True
-            self.gap = self.gap or chunk is GAP
         elif chunk is None:
             self.over = True
         else:

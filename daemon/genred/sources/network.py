@@ -12,15 +12,16 @@ All of it runs in the source's thread. A full ring stops the reading, down to th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 
 from ..errors import SourceError, SourceLost
-from . import Clock, Intake, Output
+from . import Clock, Output
 from .body import Body, Chunk
 from .client import Answer, Client
-from .frames import Piece
+from .delivery import Delivery
+from .hls import PLAYLIST_BYTES, Hls
 from .icy import without_titles
 from .ogg import MAGIC, by_chain
 from .playlist import HEAD_BYTES, entries, is_hls, is_playlist
@@ -29,12 +30,8 @@ from .uri import Options, whole
 from .url import Url, shown
 
 READ_BYTES = 4096  # at most at once: what is there is taken, a second of most streams has more
-PLAYLIST_BYTES = 512 * 1024
 MOST_ASKED = 12  # addresses, playlists among them, until one of them plays
 PATIENCE = 4  # times the time-out: so long there may be no audio in what comes
-RATES_HZ = (1000, 768_000)
-
-Tell = Callable[[str], None]
 
 
 class Network:
@@ -67,53 +64,14 @@ class Network:
         """Deliver until the stream ends or breaks."""
         delivery = Delivery(output)
         with Client(self._timeout_s) as client:
-            chunks = Opener(client, delivery.title).open(self._url)
-            body = Body(chunks, output.stop, PATIENCE * self._timeout_s)
+            chunks = Opener(client, delivery).open(self._url)
+            body = Body(chunks, output.stop, PATIENCE * self._timeout_s + delivery.rest_s)
             for piece in decode(body, delivery.title, output.count_error):
-                delivery.hand_over(piece, after_gap=body.gap)
-                body.gap = False
+                delivery.hand_over(piece)
         if not output.stop.is_set():
             raise SourceLost(
                 f"{self._url} has ended{'' if delivery.begun else ', and had no audio that can be decoded'}"
             )
-
-
-class Delivery:
-    """Hands over what has been decoded; a new sample rate, or a gap, begins a new intake."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._intake: Intake | None = None
-        self._title = ""
-
-    @property
-    def begun(self) -> bool:
-        """Whether there was any audio."""
-        return self._intake is not None
-
-    def title(self, text: str) -> None:
-        """Take a title; it counts from the next sample on."""
-        if text == self._title:
-            return
-        self._title = text
-        if self._intake is not None:
-            self._intake.announce(text)
-
-    def hand_over(self, piece: Piece, *, after_gap: bool = False) -> None:
-        """Deliver `piece`; wait while the ring is full.
-
-        Raises
-        ------
-        SourceLost
-            If it has a rate that no audio has.
-        """
-        if self._intake is None or after_gap or piece.rate_hz != self._intake.rate_hz:
-            if not RATES_HZ[0] <= piece.rate_hz <= RATES_HZ[1]:
-                raise SourceLost(f"a sample rate of {piece.rate_hz} Hz is none that audio has")
-            self._intake = self._output.begin(piece.rate_hz)
-            if self._title:  # else it may only not have come yet
-                self._intake.announce(self._title)
-        self._intake.write(piece.block)
 
 
 class Opener:
@@ -122,12 +80,12 @@ class Opener:
     Parameters
     ----------
     client : Client
-    tell : callable
-        Takes titles.
+    delivery : Delivery
+        Takes titles, and the pace of HLS.
     """
 
-    def __init__(self, client: Client, tell: Tell) -> None:
-        self._client, self._tell = client, tell
+    def __init__(self, client: Client, delivery: Delivery) -> None:
+        self._client, self._delivery = client, delivery
         self._asked = 0
 
     def open(self, url: Url) -> Iterator[Chunk]:
@@ -148,14 +106,16 @@ class Opener:
         text = (head + answer.whole(PLAYLIST_BYTES)).decode(errors="replace")
         answer.close()
         if is_hls(text):
-            raise SourceLost(f"{answer.url} is HLS")
+            hls = Hls(self._client, answer.url, text, self._delivery.position, self._delivery.stop)
+            self._delivery.follow(hls)
+            return hls.chunks()
         return self._first(answer.url, entries(text))
 
     def _audio(self, answer: Answer, head: bytes) -> Iterator[Chunk]:
         chunks: Iterator[bytes] = chain([head], iter(partial(answer.read, READ_BYTES), b""))
         interval = answer.header("icy-metaint")
         if interval.isascii() and interval.isdecimal() and 0 < int(interval) < 1 << 24:
-            chunks = without_titles(chunks, int(interval), self._tell)
+            chunks = without_titles(chunks, int(interval), self._delivery.title)
         return by_chain(chunks) if head.startswith(MAGIC) else chunks
 
     def _first(self, playlist: Url, names: list[str]) -> Iterator[Chunk]:

@@ -63,9 +63,9 @@ def _pieces(
         except av.FFmpegError:
             on_error()
             continue
-        if pieces:
-            body.heard()
         yield from pieces
+        if pieces:
+            body.heard()  # after they have been handed over, which may take its time
 
 
 def _title(tags: dict[str, str]) -> str:

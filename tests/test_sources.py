@@ -112,12 +112,12 @@ def test_uris(uri: str, scheme: str, target: str) -> None:
     assert split_uri(uri)[:2] == (scheme, target)
 
 
-@pytest.mark.parametrize("uri", ["http://radio.example/stream", "spotify:track:3", "microphone:", "fil:x.wav"])
+@pytest.mark.parametrize("uri", ["ftp://radio.example/stream", "spotify:track:3", "microphone:", "fil:x.wav"])
 def test_unknown_schemes(uri: str) -> None:
     """An unknown scheme is refused, with those that are known, and with how to name a file that looks like one."""
     text = refusal(uri)
     assert repr(uri.partition(":")[0]) in text
-    assert "mic:, file:, demo: and -" in text
+    assert "mic:, file:, http:, https:, demo: and -" in text
     assert f"./{uri}" in text
 
 

@@ -65,7 +65,7 @@ def files(folder: Path) -> dict[str, Script | bytes]:
 
 
 def live(text: str, rate: float = 1.0, most: int = 4) -> Script:
-    """The playlist `text` as if its segments were made now, `rate` of them a second; `most` of them are named at once."""
+    """The playlist `text` as if its segments were made now, `rate` of them a second, and `most` named at once."""
     head, *parts = text.replace("#EXT-X-ENDLIST\n", "").split("#EXTINF")
     began_s = [0.0]
 

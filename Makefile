@@ -8,9 +8,9 @@ DATA ?= data/gtzan
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := .ci/requirements.lock
-# Debian packages: for running, and for the tests with a real audio server and another language.
+# Debian packages: for running, and for the tests with real audio and radio servers and another language.
 RUN_PACKAGES := libportaudio2
-TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg $(shell command -v npm >/dev/null || echo nodejs npm)
+TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg icecast2 openssl $(shell command -v npm >/dev/null || echo nodejs npm)
 
 .PHONY: run test check format schema screenshot dashboard-cost lock clean
 

@@ -64,8 +64,8 @@ class _Kept(Intake):
         self.blocks: list[Samples] = []
         self._collector = collector
 
-    def overwrite(self, block: NDArray[np.float32]) -> None:
-        super().overwrite(block)
+    def overwrite(self, block: NDArray[np.float32], sounded_s: float | None = None) -> None:
+        super().overwrite(block, sounded_s)
         read = self.ring.read(self.ring.written)
         assert read.overwritten == 0
         self.blocks.append(read.block[:, 0])
@@ -112,12 +112,12 @@ def test_uris(uri: str, scheme: str, target: str) -> None:
     assert split_uri(uri)[:2] == (scheme, target)
 
 
-@pytest.mark.parametrize("uri", ["http://radio.example/stream", "spotify:track:3", "microphone:", "fil:x.wav"])
+@pytest.mark.parametrize("uri", ["ftp://radio.example/stream", "spotify:track:3", "microphone:", "fil:x.wav"])
 def test_unknown_schemes(uri: str) -> None:
     """An unknown scheme is refused, with those that are known, and with how to name a file that looks like one."""
     text = refusal(uri)
     assert repr(uri.partition(":")[0]) in text
-    assert "mic:, file:, demo: and -" in text
+    assert "mic:, file:, http:, https:, demo: and -" in text
     assert f"./{uri}" in text
 
 
@@ -636,9 +636,9 @@ class Unread(Intake):
         self.ring = RingBuffer(4000, channels)
         self.overwritten = 0
 
-    def overwrite(self, block: NDArray[np.float32]) -> None:
+    def overwrite(self, block: NDArray[np.float32], sounded_s: float | None = None) -> None:
         self.overwritten += max(len(block) - self.ring.free, 0)
-        super().overwrite(block)
+        super().overwrite(block, sounded_s)
 
 
 @pytest.mark.parametrize("uri", ["demo:", "file:{}", "file:{}?pace=realtime", "file:{}?loop=1"])

@@ -12,7 +12,8 @@ from .classifier import Classifier, Verdict
 from .epoch import Epoch, Geometry, Window
 from .errors import BatchError, SourceError
 from .features import Mfcc
-from .sources.file import Piece, check, decode
+from .sources.file import check, decode
+from .sources.frames import Piece
 
 HOP_FRAMES = 40
 BATCH = 16  # windows judged together

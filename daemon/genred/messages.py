@@ -162,7 +162,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     Attributes
     ----------
     event : str
-        ``state``, ``epoch``, ``loss``, ``overrun``, ``error`` or ``clock-step``.
+        ``state``, ``epoch``, ``title``, ``loss``, ``overrun``, ``error`` or ``clock-step``.
     text : str
         For people.
     state, previous : str
@@ -172,15 +172,18 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
         Lost or overwritten, at the station's own rate.
     duration_ms : float
         The same in time; of a ``clock-step``, how far the wall clock moved.
+    title : str
+        Of a ``title`` event: what the source says that it plays; empty if it says nothing any more.
     """
 
-    event: Literal["state", "epoch", "loss", "overrun", "error", "clock-step"]
+    event: Literal["state", "epoch", "title", "loss", "overrun", "error", "clock-step"]
     text: str
     state: State | UnsetType = UNSET
     previous: State | UnsetType = UNSET
     epoch: int | UnsetType = UNSET
     samples: int | UnsetType = UNSET
     duration_ms: float | UnsetType = UNSET
+    title: str | UnsetType = UNSET
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ from .messages import plain
 from .publisher import Publisher
 from .signals import asked_to_end
 from .snapshot import Snapshot
-from .sources import open_source
+from .sources import open_source, shown
 from .station import NewEpoch, Station
 from .supervisor import Supervisor
 from .worker import Worker
@@ -73,7 +73,7 @@ def run(config: Config, show: Show) -> None:
         log.info("%s", classifier.passes)
         new_epoch = _epochs(classifier, config.hop)
         stations = [
-            Station(entry.name, entry.uri, source, new_epoch, Supervisor(entry.name, source.source, stop, wake))
+            Station(entry.name, shown(entry.uri), source, new_epoch, Supervisor(entry.name, source.source, stop, wake))
             for entry, source in opened
         ]
         hello = reports.hello(__version__, classifier, config.hop, stations)

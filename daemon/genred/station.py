@@ -19,6 +19,7 @@ from .messages import Counters, Event, Faults, State
 from .ring import Block
 from .sources import Intake, Opened, Stamp
 from .supervisor import Notice, Supervisor
+from .titles import Titles
 
 FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
 LOOK_S = 0.25  # a station is listened to at least so often
@@ -52,7 +53,9 @@ class Station:
 
     Parameters
     ----------
-    name, uri : str
+    name : str
+    uri : str
+        As it may be shown to everybody.
     opened : Opened
     new_epoch : callable
         Makes the Epoch of a rate.
@@ -86,6 +89,7 @@ class Station:
         self._listened_s = -math.inf
         self._books = Books()
         self._epochs = 0
+        self._titles = Titles()
 
     def wants(self, now_s: float) -> bool:
         """Whether to listen now; to ask costs little, to listen costs much the same for few samples as for many."""
@@ -107,6 +111,7 @@ class Station:
         if notice is not None:  # taken before the audio was, so all the audio that it ends has been heard
             self._heed(notice, now_s)
         self._watch(now_s)
+        self._tell_title(now_s)
         self._listened_s = now_s
         return self._newest(dues) if self.source.live else dues
 
@@ -166,6 +171,7 @@ class Station:
             if missing or not left or stamp.position >= max(intake.wanted, intake.ring.oldest + 1):
                 dues += self._feed(stamp)  # at once what completes no window: a call costs more than its samples
                 dues += self._lose(missing, stamp) if missing else []
+        self._titles.hear(intake)
         return dues
 
     def _feed(self, stamp: Stamp) -> list[Due]:
@@ -197,7 +203,7 @@ class Station:
         """Let the clock see a delivery; return the samples it finds lost at a device. Elsewhere they come later."""
         if self._clock is None:
             return 0
-        self._clock.delivered(stamp.position + self._missing, stamp.monotonic_s)
+        self._clock.delivered(stamp.position + self._missing, stamp.sounded_s)
         samples = self._clock.lost()
         self._missing += samples
         if self.source.clock == "device":
@@ -255,7 +261,9 @@ class Station:
         """Take the last windows of a connection that is closed."""
         stretch = self._present
         at = stretch.intake.ring.written
-        dues = [self._due(window, Stamp(at, self._last_block_s)) for window in stretch.epoch.finish()]
+        dues = [
+            self._due(window, Stamp(at, self._last_block_s, self._last_block_s)) for window in stretch.epoch.finish()
+        ]
         self._books.close_intake(stretch.intake)
         self._end(at)
         return dues
@@ -286,6 +294,11 @@ class Station:
             self._become("silent", now_s)
         elif self.stretch.epoch.pushed:
             self._become("running", now_s)
+
+    def _tell_title(self, now_s: float) -> None:
+        if self.stretch is not None and (title := self._titles.new(now_s)) is not None:
+            text = f"title: {title}" if title else "no title"
+            self._tell(Event(event="title", text=text, epoch=self.stretch.number, title=title))
 
     def _become(self, state: State, now_s: float, text: str = "") -> None:
         self.text = text  # the reason may be another though the state is the same

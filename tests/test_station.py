@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genred.messages import Counters, Event
+from genred.messages import Counters, Event, State
 from genred.ring import Block
 from genred.sources import Clock
 from genred.station import CONNECTED_S, FILLED_S, LOOK_S, STALLED_S, Due
@@ -645,6 +645,27 @@ def test_an_end() -> None:
     assert rig.station.faults().losses == 0
 
 
+@pytest.mark.parametrize(("dbfs", "heard"), [(-20.0, "running"), (-120.0, "silent")])
+@pytest.mark.parametrize(("end", "finite"), [("ended", True), ("lost", False)])
+def test_what_came_and_went_was_there(dbfs: float, heard: str, end: State, finite: bool) -> None:
+    """What comes, is heard and ends between two rounds of a worker has gone through every state."""
+    rig = Rig(FakeSource("none", live=False, finite=finite))
+    rig.connect()
+    rig.deliver(5.0, dbfs)
+    rig.end(end, "")
+    rig.listen()
+    assert rig.states() == [heard, end]
+
+
+def test_what_came_mute_and_went_was_not_there() -> None:
+    """A connection that ended before its first sample changes nothing but by its end."""
+    rig = Rig()
+    rig.connect()
+    rig.end("lost", "gone")
+    rig.listen()
+    assert rig.states() == ["lost"]
+
+
 def test_an_end_with_an_error() -> None:
     """What ended a finite source is an event of its own; all audio before it has been heard."""
     rig = Rig(FakeSource("none", live=False, finite=True))
@@ -655,6 +676,7 @@ def test_an_end_with_an_error() -> None:
     assert len(dues) == (2 * 2000 - SPAN) // HOP + 1
     events = [event for event in rig.events() if event.event in ("error", "state")]
     assert [(event.event, event.text) for event in events] == [
+        ("state", "running"),
         ("error", "the disk is on fire"),
         ("state", "the disk is on fire"),
     ]

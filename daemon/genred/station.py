@@ -103,6 +103,7 @@ class Station:
             dues += self._hear()
             if not closed:
                 break
+            self._watch(now_s)  # it may have come and gone since the last round, and was there all the same
             dues += self._finish()
         if notice is not None:  # taken before the audio was, so all the audio that it ends has been heard
             self._heed(notice, now_s)

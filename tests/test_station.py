@@ -379,6 +379,17 @@ def test_channels_are_mixed() -> None:
     assert due.window.level_dbfs < -100
 
 
+def test_odd_numbers_are_mixed() -> None:
+    """Channels that have no mean are a sample that is no number, without a warning: counted, and 0."""
+    rig = Rig()
+    rig.connect(channels=2)
+    block = rig.noise(1000)
+    block[500] = np.inf, -np.inf
+    rig.hand_over(block)
+    rig.listen()
+    assert rig.station.faults().nonfinite == 1
+
+
 def test_newest_wins() -> None:
     """A late worker judges the newest due window of a live station; those it skips are counted."""
     rig = Rig()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 
 from .books import Books, Stretch
 from .clock import SampleClock
@@ -299,6 +300,7 @@ class Station:
         self.events.append(msgspec.structs.replace(event, station=self.name))
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
 def _mono(block: Block) -> Block:
     """Mix [N, channels] to [N]."""
     return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)

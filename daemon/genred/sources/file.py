@@ -129,6 +129,7 @@ def _url(path: Path) -> str:
     return f"file:{path}"
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
 def _piece(frame: av.AudioFrame) -> Piece:
     if frame.format.name.startswith("s64"):  # numpy's side of PyAV lacks it
         frame = av.AudioResampler(format="dblp", layout=frame.layout, rate=frame.sample_rate).resample(frame)[0]

@@ -145,6 +145,8 @@ class Worker:
         if progress[1] and self._unripe.get(station.name) != progress:
             self._unripe[station.name] = progress
             estimate = reports.unripe(station, stretch)
+            if over:
+                self._log_change(station.name, estimate)
             self._keep(station, estimate, time.monotonic())
             self._publisher.send(estimate)
 

@@ -393,6 +393,19 @@ def test_folders_and_patterns(classify_here: Callable[..., Run], tmp_path: Path)
     assert [Path(line.partition(":")[0]).name for line in run.out] == ["a.WAV", "b.wav", "c.flac"]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("wv", "wavpack"), ("tta", "tta"), ("caf", "pcm_s16be"), ("mp2", "mp2"), ("ac3", "ac3")]
+)
+def test_less_common_files_in_a_folder(
+    classify_here: Callable[..., Run], tmp_path: Path, suffix: str, codec: str
+) -> None:
+    """A folder's audio is not only what everybody has: none of it is passed over in silence."""
+    encode(tmp_path / f"x.{suffix}", music(1.0, 48000), 48000, codec)
+    run = classify_here(tmp_path)
+    assert run.code == 0
+    assert f"x.{suffix}: too-short" in run.out[-1]
+
+
 NAMES = [
     "a b.wav",
     "Füße 日本.wav",

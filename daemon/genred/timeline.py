@@ -21,9 +21,11 @@ from .messages import counted, plain
 from .runtime import Provider
 from .sources.file import duration_s
 
-AUDIO_SUFFIXES = frozenset(
-    [".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"]
-)
+AUDIO = """
+    aac ac3 aif aifc aiff amr ape au caf dff dsf dts eac3 flac m4a m4b mka mp1 mp2 mp3 mpc oga ogg opus ra shn snd spx
+    tak tta voc w64 wav wma wv
+"""  # what a folder is searched for; videos are not, but can be named
+SUFFIXES = frozenset(f".{kind}" for kind in AUDIO.split())
 
 
 def classify_files(
@@ -80,7 +82,7 @@ def _paths(patterns: tuple[str, ...]) -> Iterator[Path | SourceError]:
 
 def _inside(path: Path, pattern: str) -> list[Path]:
     if path.is_dir():
-        return [found for found in sorted(path.rglob("*")) if found.suffix.lower() in AUDIO_SUFFIXES]
+        return [found for found in sorted(path.rglob("*")) if found.suffix.lower() in SUFFIXES]
     if path.exists() or not any(sign in pattern for sign in "*?["):
         return [path]
     anchor = Path(path.anchor)

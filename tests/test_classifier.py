@@ -32,7 +32,7 @@ CARD = ModelCard(
     training={},
     licence="for tests",
 )
-HAS_CUDA = runtime._cuda_driver()
+HAS_CUDA = runtime.has_driver()
 no_cuda = pytest.mark.skipif(HAS_CUDA, reason="this machine has an NVIDIA driver")
 
 

@@ -99,7 +99,7 @@ class Station:
         self._books.settle()
         notice = self._supervisor.attend(now_s)
         dues: list[Due] = []
-        while self._connected(now_s):
+        while self._connect(now_s):
             closed = self._present.intake.closed
             dues += self._hear()
             if not closed:
@@ -144,8 +144,8 @@ class Station:
         assert self.stretch is not None, "asked for only while connected"
         return self.stretch
 
-    def _connected(self, now_s: float) -> bool:
-        """Whether there is an intake to read; takes the next one if need be."""
+    def _connect(self, now_s: float) -> bool:
+        """Take the next connection if there is none and one has come; say whether there is one to read."""
         if self.stretch is None and self._supervisor.arrivals:
             intake = self._supervisor.arrivals.popleft()
             self._clock = None if self.source.clock == "none" else SampleClock(intake.rate_hz)

@@ -48,10 +48,10 @@ def test_windows_of_a_file(judge: Classifier, wav: Path) -> None:
     assert (timeline.nonfinite, timeline.undecoded, timeline.failed, timeline.narrow_band) == (0, 0, 0, False)
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
-def test_the_same_answers_as_a_stream(judge: Classifier, tmp_path: Path, rate: int) -> None:
-    """A file and a stream of the same samples have the same windows and the same answers, bit for bit."""
-    samples = music(6.0, rate)
+@pytest.mark.parametrize(("rate", "volume"), [(8000, 1.0), (22050, 1.0), (22050, 0.004), (44100, 1.0), (48000, 0.004)])
+def test_the_same_answers_as_a_stream(judge: Classifier, tmp_path: Path, rate: int, volume: float) -> None:
+    """A file and a stream of the same samples have the same windows, gains and answers bit for bit; also faint."""
+    samples = music(6.0, rate) * np.float32(volume)
     timeline = listen_to(write_wav(tmp_path / "x.wav", samples, rate), judge)
     epoch = Epoch(Mfcc(judge.card.spec), Geometry(SMALL_WINDOW, HOP_FRAMES), judge.card.gain, rate)
     decoded = (samples * 32767).astype("<i2").astype(np.float32) / 32768
@@ -61,6 +61,7 @@ def test_the_same_answers_as_a_stream(judge: Classifier, tmp_path: Path, rate: i
     assert [(w.first_sample, w.level_dbfs, w.gain_db) for w in windows] == [
         (a.window.first_sample, a.window.level_dbfs, a.window.gain_db) for a in timeline.answers
     ]
+    assert (windows[-1].gain_db > 20) == (volume < 1)
 
 
 def test_overall_is_the_mean(judge: Classifier, wav: Path) -> None:

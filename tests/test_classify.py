@@ -64,6 +64,19 @@ def test_the_same_answers_as_a_stream(judge: Classifier, tmp_path: Path, rate: i
     assert (windows[-1].gain_db > 20) == (volume < 1)
 
 
+def test_damage_is_counted_and_told(judge: Classifier, tmp_path: Path) -> None:
+    """What could not be decoded is left out of a file, counted in its JSON and told in its line."""
+    path = encode(tmp_path / "x.m4a", music(5.0, 48000), 48000, "aac")
+    content = bytearray(path.read_bytes())
+    content[20_000:23_000] = np.random.default_rng(0).bytes(3000)
+    path.write_bytes(content)
+    timeline = listen_to(path, judge)
+    pieces = as_record(timeline)["undecoded"]
+    assert pieces > 0
+    assert timeline.answers
+    assert f"{pieces} damaged piece" in as_text(timeline).splitlines()[-1]
+
+
 def test_overall_is_the_mean(judge: Classifier, wav: Path) -> None:
     """The genre of a file is that of its mean probabilities."""
     timeline = listen_to(wav, judge)

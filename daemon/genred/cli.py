@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -253,10 +254,12 @@ def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
     genred classify song.mp3
     genred classify --json music/ > genres.jsonl
     """
-    from .timeline import classify_files
+    from .signals import heard_in_c
+    from .timeline import classify_files, leave
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s")
-    raise SystemExit(classify_files(files, **options))
+    with heard_in_c(partial(leave, INTERRUPTED)):  # FFmpeg may chew on a damaged file for long
+        raise SystemExit(classify_files(files, **options))
 
 
 @main.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -100,6 +101,12 @@ def _judge(path: Path | SourceError, classifier: Classifier, hop: int) -> Timeli
     with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
         task = progress.add_task(plain(path.name), total=duration_s(path) if seen else None)
         return listen_to(path, classifier, hop, lambda heard_s: progress.update(task, completed=heard_s))
+
+
+def leave(code: int) -> None:
+    """End the process at once, from any thread, and give the terminal back."""
+    Console(stderr=True).show_cursor()
+    os._exit(code)
 
 
 def as_text(timeline: Timeline) -> str:

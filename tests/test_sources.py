@@ -379,6 +379,17 @@ def test_full_scale(tmp_path: Path, table: NDArray[np.generic], bits: int, tag: 
     assert rates == {44100}
 
 
+ODD = np.array([[np.inf, -np.inf], [np.nan, 0.5], [3e38, 3e38], [0.25, 0.25]])  # [N, channels]
+
+
+@pytest.mark.parametrize("table", [ODD.astype("<f4"), np.where(ODD == 3e38, 1e300, ODD)])
+def test_odd_numbers_in_a_file(tmp_path: Path, table: NDArray[np.generic]) -> None:
+    """Numbers that cannot be mixed, or are too great for a sample, pass without a warning: the epoch counts them."""
+    samples, _ = heard(raw_wav(tmp_path / "x.wav", table, 8000, FLOAT))
+    assert not np.isfinite(samples[:3]).any()
+    assert samples[3] == 0.25
+
+
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 48000, 192000])
 @pytest.mark.parametrize("channels", [1, 2, 6, 8])
 def test_rates_and_channels(tmp_path: Path, rate: int, channels: int) -> None:
@@ -710,6 +721,13 @@ def test_pipe_formats(pipe: int, encoding: str, table: NDArray[np.generic], chan
     np.testing.assert_allclose(output.samples(), WAVE, atol=1 / 128 if encoding == "u8" else 1e-4)
     assert output.intakes[0].rate_hz == 8000
     assert output.errors == 0
+
+
+def test_odd_numbers_in_a_pipe(pipe: int) -> None:
+    """Numbers that cannot be mixed, or are too great for a sample, pass without a warning: the epoch counts them."""
+    output = run_pipe("-?format=f32le&rate=8000&channels=2", pipe, ODD.astype("<f4").tobytes())
+    assert not np.isfinite(output.samples()[:3]).any()
+    assert output.samples()[3] == 0.25
 
 
 def test_pipe_defaults(pipe: int) -> None:

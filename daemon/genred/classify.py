@@ -73,6 +73,8 @@ def listen_to(
 
 
 class _Listening:
+    """One file on its way through decoder, epochs and classifier."""
+
     def __init__(self, path: Path, classifier: Classifier, hop_frames: int, progress: Callable[[float], None]) -> None:
         self._path, self._classifier, self._progress = path, classifier, progress
         self._mfcc = Mfcc(classifier.card.spec)

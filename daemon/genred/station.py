@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 
 from .books import Books, Stretch
 from .clock import SampleClock
@@ -102,11 +103,12 @@ class Station:
         self._books.settle()
         notice = self._supervisor.attend(now_s)
         dues: list[Due] = []
-        while self._connected(now_s):
+        while self._connect(now_s):
             closed = self._present.intake.closed
             dues += self._hear()
             if not closed:
                 break
+            self._watch(now_s)  # it may have come and gone since the last round, and was there all the same
             dues += self._finish()
         if notice is not None:  # taken before the audio was, so all the audio that it ends has been heard
             self._heed(notice, now_s)
@@ -147,8 +149,8 @@ class Station:
         assert self.stretch is not None, "asked for only while connected"
         return self.stretch
 
-    def _connected(self, now_s: float) -> bool:
-        """Whether there is an intake to read; takes the next one if need be."""
+    def _connect(self, now_s: float) -> bool:
+        """Take the next connection if there is none and one has come; say whether there is one to read."""
         if self.stretch is None and self._supervisor.arrivals:
             intake = self._supervisor.arrivals.popleft()
             self._clock = None if self.source.clock == "none" else SampleClock(intake.rate_hz)
@@ -311,6 +313,7 @@ class Station:
         self.events.append(msgspec.structs.replace(event, station=self.name))
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
 def _mono(block: Block) -> Block:
     """Mix [N, channels] to [N]."""
     return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)

@@ -23,6 +23,7 @@ class Piece:
     block: Block
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
 def as_piece(frame: av.AudioFrame) -> Piece:
     """Mix one frame of any sample format to mono."""
     if frame.format.name.startswith("s64"):  # numpy's side of PyAV lacks it

@@ -125,6 +125,17 @@ def _add_ablation(commands: Commands) -> None:
     ablation.set_defaults(run=_ablation)
 
 
+def _add_calibrate(commands: Commands) -> None:
+    calibrate = commands.add_parser(
+        "calibrate", help="temperatures and thresholds into a model's card, from validation tracks and other sounds"
+    )
+    calibrate.add_argument("model", type=Path, help="for example models/genred.onnx")
+    calibrate.add_argument("--data", type=Path, required=True, help="GTZAN: logmel/")
+    calibrate.add_argument("--notmusic", type=Path, required=True, help="sounds: <kind>/<class>_<number>.ogg")
+    calibrate.add_argument("--results", type=Path, default=RESULTS, help="folder for the curves")
+    calibrate.set_defaults(run=_calibrate)
+
+
 def _add_ladder(commands: Commands) -> None:
     ladder = commands.add_parser("ladder", help="what each step to genred's own network brought, from finished runs")
     ladder.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
@@ -210,6 +221,12 @@ def _ablation(arguments: argparse.Namespace) -> None:
     from . import ablation, rows
 
     ablation.ablation(arguments.data, arguments.results, rows.RUNS / "ablation.json")
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from . import abstention
+
+    abstention.calibrate(arguments.model, arguments.data, arguments.notmusic, arguments.results)
 
 
 def _ladder(arguments: argparse.Namespace) -> None:

@@ -63,7 +63,7 @@ def sounds(folder: Path, sample_rate: int) -> list[Sound]:
 
 
 def made(sample_rate: int) -> list[Sound]:
-    """Half a minute each of tones, hum, metronomes, noise, others in each part; and espeak-ng's voice, if it is here."""
+    """Half a minute of a tone, hum, metronome and noise, others in each part; and espeak-ng's voice, if it is here."""
     at: Doubles = (np.arange(round(SECONDS * sample_rate)) / sample_rate).astype(np.float64)
     rng = np.random.default_rng(0)
     pairs: dict[str, list[Doubles]] = {

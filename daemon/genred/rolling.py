@@ -13,7 +13,8 @@ of a window with its recurrent layers. Two windows a hop apart share almost all 
 ``i`` interior: its convolutions see real frames only, so it is the same in every window that holds it, and is kept.
 ``e`` edge: its convolutions see the zeros that pad the window, so it is computed anew for each. ``n`` new: computed
 from the last frames, together with the edge behind it. The recurrent layers start anew in each window; nothing of them
-can be kept. The answer is that of the whole pass, to rounding.
+can be kept. The answer is that of the whole pass, to rounding. Windows that grow, as the first of an epoch do, are no
+other case: they begin with the same step, and more is kept of each.
 
 What is kept belongs to the epoch whose windows these are (`epoch.Past`): a reset makes a new epoch, and that starts
 with nothing.
@@ -132,11 +133,13 @@ def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: 
     """
     local = local_part(card.geometry)
     far = reach(local.convolutions)
-    if card.window_frames % far.pooling:
-        raise ValueError(f"{card.window_frames} frames are not a multiple of the {far.pooling} that a step stands for")
+    lengths = [horizon.frames for horizon in card.horizons]
+    for frames in lengths:
+        if frames % far.pooling:
+            raise ValueError(f"{frames} frames are not a multiple of the {far.pooling} that a step stands for")
     first, second = (open_part(part) for part in cut(content, local.steps))
     rolling = Rolling(first, second, far)
-    rolling.check(card.window_frames, card.spec.n_mfcc)
+    rolling.check(lengths, card.spec.n_mfcc)
     return rolling
 
 
@@ -176,8 +179,10 @@ class Rolling:
         self.reach = reach
         self._convolve, self._recur = convolve, recur
 
-    def check(self, frames: int, n_mfcc: int) -> None:
-        """Compare the steps of a window that is rolled to with those of its whole pass: a card may be wrong.
+    def check(self, lengths: Sequence[int], n_mfcc: int) -> None:
+        """Compare the steps of windows that grow to the last of `lengths`, and then move, with those of whole passes.
+
+        They differ where a card is wrong.
 
         Raises
         ------
@@ -185,19 +190,17 @@ class Rolling:
             If they differ by more than rounding does, or cannot be made.
         """
         hop, past = self.reach.pooling, Past()
-        noise = np.random.default_rng(0).normal(scale=20.0, size=(frames + hop, n_mfcc)).astype(np.float32)
-        first, second = (
-            Window(i, i * hop, 0, 0, noise[i * hop :][:frames], 0.0, 0.0, lost_ms=0.0, silent=False, past=past)
-            for i in range(2)
-        )
-        try:
-            self._steps([first])
-            (rolled,), whole = self._steps([second]), self._convolve(second.mfcc[None])[0]
-            self._recur(rolled[None])
-        except Exception as error:  # ONNX Runtime has a kind for each of its own faults
-            raise ValueError(f"rolled to, a window cannot be answered: {type(error).__name__}") from error
-        if rolled.shape != whole.shape or not np.allclose(rolled, whole, rtol=TOLERANCE, atol=TOLERANCE):
-            raise ValueError("rolled to, a window has other steps than by a whole pass")
+        noise = np.random.default_rng(0).normal(scale=20.0, size=(lengths[-1] + hop, n_mfcc)).astype(np.float32)
+        for number, (first, frames) in enumerate([*((0, frames) for frames in lengths), (hop, lengths[-1])]):
+            mfcc = noise[first:][:frames]
+            window = Window(number, first, 0, 0, mfcc, 0.0, 0.0, lost_ms=0.0, silent=False, past=past)
+            try:
+                (rolled,), whole = self._steps([window]), self._convolve(mfcc[None])[0]
+                self._recur(rolled[None])
+            except Exception as error:  # ONNX Runtime has a kind for each of its own faults
+                raise ValueError(f"rolled to, a window cannot be answered: {type(error).__name__}") from error
+            if rolled.shape != whole.shape or not np.allclose(rolled, whole, rtol=TOLERANCE, atol=TOLERANCE):
+                raise ValueError("rolled to, a window has other steps than by a whole pass")
 
     def whole(self, windows: Array) -> Array:
         """Answer `windows` [B, T, C] by a whole pass; [B, K]."""
@@ -217,7 +220,7 @@ class Rolling:
             for i, (plan, tail) in enumerate(zip(plans, fresh, strict=True))
         ]
         for window, plan, row in zip(windows, plans, rows, strict=True):
-            interior = row[self.reach.left : plan.n - self.reach.right]
+            interior = row[self.reach.left : max(plan.n - self.reach.right, 0)]
             window.past.first, window.past.steps = plan.begin + self.reach.left, interior
         return rows
 
@@ -233,7 +236,7 @@ class Rolling:
         """Steps from `first` on, before `stop`, that are known without a hole."""
         if past.steps is None or not past.first <= first:
             return np.empty((0, 0), np.float32)
-        return past.steps[first - past.first : stop - past.first]
+        return past.steps[first - past.first : max(stop - past.first, 0)]
 
     def _edges(self, windows: Sequence[Window], plans: Sequence[_Plan]) -> dict[int, Steps]:
         """First `left` steps of the windows of which something is kept, made of their first frames."""

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 import genred
-from genred.card import ModelCard
+from genred.card import Horizon, ModelCard
 from genred.classifier import Classifier
 from genred.errors import BadInputError, GenredError
 from genred.features import Frames, Mfcc
 
-from . import card, checkpoint, dataset, gtzan, recipe
+from . import card, checkpoint, dataset, gtzan, loop, recipe
 from .networks import STEPS, Rolled
 from .recipe import Recipe
 
@@ -85,10 +85,17 @@ def _card(plan: Recipe, network: Rolled, training: dict[str, Any]) -> ModelCard:
         spec=plan.spec,
         gain=plan.gain,
         window_frames=plan.window,
+        horizons=_horizons(plan),
         geometry=network.geometry(),
         training=training,
         licence=_licence(),
     )
+
+
+def _horizons(plan: Recipe) -> tuple[Horizon, ...]:
+    """Those that a network was trained for, not calibrated yet."""
+    shorter = [frames for frames in loop.HORIZONS if 0 < plan.shortest <= frames < plan.window]
+    return tuple(Horizon(frames) for frames in (*shorter, plan.window))
 
 
 def _training(plan: Recipe, split: gtzan.Split, record: dict[str, Any], run_folder: Path) -> dict[str, Any]:

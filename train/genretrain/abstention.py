@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from genred.card import Horizon
 from genred.classifier import Classifier, Verdict
 
-from . import atomic, card, dataset, evaluate, gtzan, horizons, notmusic
+from . import atomic, card, dataset, gtzan, horizons, notmusic, shipped
 from .horizons import Heard, Table
+from .markdown import table
 from .notmusic import Sound
 from .progress import Progress
 
@@ -73,7 +74,7 @@ def calibrate(model: Path, data: Path, others: Path, results: Path = Path("train
     """
     classifier = Classifier(model, "cpu")
     tracks = dataset.load(data)
-    split = evaluate.split_of(classifier.card, list(tracks), data)
+    split = shipped.split_of(classifier.card, list(tracks), data)
     sounds = [s for s in notmusic.sounds(others, classifier.card.spec.sample_rate) if s.part == "choosing"]
     shortest = classifier.card.training.get("recipe", {}).get("shortest", 0)
     judged = horizons.frames_judged(classifier.card.window_frames, shortest)
@@ -159,3 +160,56 @@ def _answered(classifier: Classifier, sound: Sound, frames: int) -> Answered:
     given = [v.label for v in verdicts if isinstance(v, Verdict) and v.label is not None]
     counts = {label: given.count(label) for label in gtzan.GENRES if label in given}
     return Answered(sound.name, frames, len(verdicts), len(given), counts)
+
+
+def text(model: str, results: Path) -> str:
+    """Set out what the thresholds of `model` do, from the files below `results`, as Markdown."""
+    path = results / f"calibration-{model}.json"
+    if not path.exists():
+        return f"Not chosen yet: `genretrain calibrate models/{model}.onnx --data GTZAN --notmusic SOUNDS`."
+    choices = [Choice(**entry) for entry in json.loads(path.read_text())]
+    chosen = table(
+        (
+            "frames",
+            "temperature",
+            "unsure below",
+            "validation windows answered, %",
+            "of them right, %",
+            "no music answered, %",
+        ),
+        [
+            (
+                c.frames,
+                f"{c.temperature:.2f}",
+                f"{c.unsure_below:.2f}",
+                *(f"{100 * share:.0f}" for share in (c.coverage, c.accuracy, c.answered)),
+            )
+            for c in choices
+        ],
+    )
+    return (
+        f"`{model}.onnx`: temperatures and thresholds, chosen on validation tracks and on one half of the sounds that"
+        f" are no music; the whole risk-coverage curve is in `{path}`.\n\n{chosen}\n\n{_reported(results / f'{model}.json')}"
+    )
+
+
+def _reported(path: Path) -> str:
+    entries = json.loads(path.read_text()).get("no music") if path.exists() else None
+    if not entries:
+        return "The other half has not been judged yet: `genretrain evaluate` with `--notmusic SOUNDS`."
+    judged = [Answered(**entry) for entry in entries]
+    frames = sorted({one.frames for one in judged})
+    lines = []
+    for sound in dict.fromkeys(one.sound for one in judged):
+        of = {one.frames: one for one in judged if one.sound == sound}
+        labels = [label for one in of.values() for label in one.labels]
+        common = max(set(labels), key=labels.count) if labels else ""
+        lines.append((sound, *(_share([of[n]]) for n in frames), common))
+    lines.append(("all", *(_share([one for one in judged if one.frames == n]) for n in frames), ""))
+    return "The other half: windows that were given a genre all the same, of how many.\n\n" + table(
+        ("sound", *(f"{n} frames" for n in frames), "mostly"), lines
+    )
+
+
+def _share(judged: Sequence[Answered]) -> str:
+    return f"{sum(one.answered for one in judged)} of {sum(one.windows for one in judged)}"

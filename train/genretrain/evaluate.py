@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from genred.classifier import Classifier, Verdict
 from genred.classify import HOP_FRAMES, listen_to
 from genred.errors import BadInputError, SourceError
 
-from . import card, dataset, gtzan
+from . import abstention, card, dataset, gtzan, judge, shipped
+from .abstention import Answered
 from .progress import Progress
 
 LOG_MEL, AUDIO, SAME_TRACKS = "log-mel", "audio", "log-mel, tracks with audio"
+OTHER_RUN = "log-mel, a run of the same recipe"
 _Z = 1.959964  # 97.5 % of the normal distribution lie below: a 95 % interval
 
 Answers = dict[str, Verdict]  # by track
@@ -43,10 +45,13 @@ class Evaluation:
     split: str
     touches: int
     answers: dict[str, Answers]
+    unmusical: list[Answered]
 
 
-def evaluate(model: Path, data: Path, results: Path = Path("train/results")) -> None:
+def evaluate(model: Path, data: Path, results: Path = Path("train/results"), others: Path | None = None) -> None:
     """Judge the test split of `data` with `model`; write the results into its card, its ``.md`` and below `results`.
+
+    With sounds that are no music in `others`, judge those of the reporting part, too.
 
     Raises
     ------
@@ -57,14 +62,16 @@ def evaluate(model: Path, data: Path, results: Path = Path("train/results")) -> 
     report = results / f"{classifier.name}.json"
     touches = _touches(report) + 1
     tracks = dataset.load(data)
-    split = split_of(classifier.card, list(tracks), data)
+    split = shipped.split_of(classifier.card, list(tracks), data)
     answers = {LOG_MEL: _from_log_mels(classifier, {name: tracks[name] for name in split.test})}
     if files := {name: path for name, path in gtzan.audio_files(data).items() if name in split.test}:
         answers[AUDIO] = _from_audio(classifier, files)
         answers[SAME_TRACKS] = {name: answers[LOG_MEL][name] for name in answers[AUDIO]}
-    evaluation = Evaluation(classifier.name, split.name, touches, answers)
+    unmusical = abstention.report(classifier, others) if others else []
+    evaluation = Evaluation(classifier.name, split.name, touches, answers, unmusical)
 
-    table = tuple(_result(_kind(classifier.card), kind, judged) for kind, judged in answers.items() if judged)
+    own = [_result(shipped.kind_of(classifier.card), kind, judged) for kind, judged in answers.items() if judged]
+    table = (*own, *_of_the_recipe(classifier.card, results / "runs"))
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(_report(evaluation, table, classifier.card.labels))
     judged_card = msgspec.structs.replace(classifier.card, results=table)
@@ -78,25 +85,6 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     centre = (correct + _Z**2 / 2) / (n + _Z**2)
     half = _Z / (n + _Z**2) * math.sqrt(correct * (n - correct) / n + _Z**2 / 4)
     return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def split_of(model_card: ModelCard, tracks: list[str], data: Path) -> gtzan.Split:
-    """Split of `tracks` that the model of this card was trained on; BadInputError if `data` does not give it."""
-    training = model_card.training
-    if not {"seed", "held_out"} <= training.keys():
-        raise BadInputError("the model's card does not say how its data were split; make it with genretrain export")
-    split = gtzan.split(_kind(model_card), tracks, training["seed"])
-    if split.held_out != training["held_out"]:
-        raise BadInputError(
-            f"{data} ({len(tracks)} tracks) does not hold out the tracks that the model was not trained on;"
-            " evaluate on the tracks it was fitted on"
-        )
-    return split
-
-
-def _kind(model_card: ModelCard) -> str:
-    """Kind of split; the first cards knew the random one only."""
-    return str(model_card.training.get("recipe", {}).get("split", "random"))
 
 
 def _from_log_mels(classifier: Classifier, tracks: dict[str, NDArray[np.uint8]]) -> Answers:
@@ -120,8 +108,21 @@ def _from_audio(classifier: Classifier, files: dict[str, Path]) -> Answers:
 
 def _result(split: str, kind: str, answers: Answers) -> Result:
     correct = sum(verdict.label == gtzan.genre_of(name) for name, verdict in answers.items())
-    low, high = wilson(correct, len(answers))
-    return Result(split, kind, len(answers), correct, correct / len(answers), low, high)
+    return _of((split, kind), correct, len(answers))
+
+
+def _of_the_recipe(model_card: ModelCard, runs: Path) -> list[Result]:
+    """What the same recipe did on the filtered split, by a run of its own: a model of another split cannot be asked."""
+    path = runs / f"{shipped.config_of(model_card)}-filtered-0.json"
+    if shipped.kind_of(model_card) == "filtered" or not path.exists():
+        return []
+    genres = judge.load(path).readings["best"]
+    correct = sum(gtzan.genre_of(name) == genre for name, genre in genres.items())
+    return [_of(("filtered", OTHER_RUN), correct, len(genres))]
+
+
+def _of(what: tuple[str, str], correct: int, tracks: int) -> Result:
+    return Result(*what, tracks, correct, correct / tracks, *wilson(correct, tracks))
 
 
 def _touches(report: Path) -> int:
@@ -141,6 +142,7 @@ def _report(evaluation: Evaluation, table: tuple[Result, ...], labels: tuple[str
         "touches": evaluation.touches,
         "labels": labels,
         "results": msgspec.to_builtins(table),
+        "no music": [asdict(answered) for answered in evaluation.unmusical],
         "confusion": {kind: _confusion(answers, labels) for kind, answers in evaluation.answers.items()},
     }
     tracks = {name: _entry(name, evaluation.answers) for name in evaluation.answers[LOG_MEL]}

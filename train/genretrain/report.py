@@ -9,6 +9,7 @@ import numpy as np
 from genred.classify import HOP_FRAMES
 
 from . import (
+    abstention,
     assumptions,
     atomic,
     bootstrap,
@@ -67,6 +68,7 @@ def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGUR
         "Assumptions": assumptions.text(runs),
         "genred's own network": own.text(results),
         "The ladder to it": ladder.text(results.parent / "ladder.json"),
+        "What it leaves unanswered": abstention.text("genred", results.parent),
         "Its calibration": calibration.text(pictures, out, results.parent / "horizons"),
     }
     lost = ", ".join(f"`{row}`" for row in rows.LOST_LOOKS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from genred.features import GainRule, Mfcc, MfccSpec
 from genred.messages import Event, State
 from genred.ring import Block
 from genred.sources import Clock, Intake, Opened, Output, Stamp
-from genred.station import Due, Station
+from genred.station import Due, NewEpoch, Station
 from genred.supervisor import Attempt, Notice, Supervisor
 
 SPEC = MfccSpec(sample_rate=2000, n_fft=64, hop_length=32, n_mels=8, n_mfcc=4)
@@ -44,6 +45,11 @@ def new_epoch(rate_hz: int, gain_db: float | None) -> Epoch:
     return Epoch(MFCC, GEOMETRY, GainRule(), rate_hz, gain_db)
 
 
+def new_early_epoch(rate_hz: int, gain_db: float | None) -> Epoch:
+    """One with a window from 8 frames on, 0.144 s: then there are windows of 10, 15 and 20 frames."""
+    return Epoch(MFCC, replace(GEOMETRY, fewest_frames=8), GainRule(), rate_hz, gain_db)
+
+
 class Directed(Supervisor):
     """A supervisor that starts nothing: the test is its source."""
 
@@ -63,10 +69,12 @@ class Directed(Supervisor):
 class Rig:
     """A station named ``s``; `now_s` is the time, and moves only by what the test does."""
 
-    def __init__(self, source: FakeSource | None = None, *, gain_db: float | None = None) -> None:
+    def __init__(
+        self, source: FakeSource | None = None, *, gain_db: float | None = None, epochs: NewEpoch = new_epoch
+    ) -> None:
         self.source = source or FakeSource()
         self.supervisor = Directed(self.source)
-        self.station = Station("s", "fake:", Opened(self.source, gain_db), new_epoch, self.supervisor)
+        self.station = Station("s", "fake:", Opened(self.source, gain_db), epochs, self.supervisor)
         self.now_s = time.monotonic()
         self.delivered = 0  # samples, all in all
         self.intake: Intake | None = None

@@ -12,7 +12,7 @@ from genred.clock import UtcClock
 from genred.epoch import Epoch
 from genred.messages import Process, decode, encode
 from genred.station import Due
-from rig import GEOMETRY, HOP, SPAN, SPEC, FakeSource, Rig, new_epoch
+from rig import GEOMETRY, HOP, SPAN, SPEC, FakeSource, Rig, new_early_epoch, new_epoch
 from test_worker import ROCK
 
 PROCESS = Process(uptime_s=1.0, cpu_percent=2.0, memory_mb=30.0, subscriptions=0)
@@ -159,6 +159,21 @@ def test_no_frame_yet(rig: Rig) -> None:
     estimate = reports.unripe(rig.station, rig.station.stretch)
     assert (estimate.progress, estimate.last_sample, estimate.window_s) == (0.0, 0, 0.0)
     assert estimate.level_dbfs < 0
+
+
+def test_a_window_that_grows() -> None:
+    """An estimate says how much audio it rests on; progress is told to the first window, not to the first full one."""
+    rig = Rig(epochs=new_early_epoch)
+    rig.connect()
+    rig.deliver(SPEC.seconds(4))
+    rig.listen()
+    assert rig.station.stretch is not None
+    assert reports.unripe(rig.station, rig.station.stretch).progress == 0.5
+    rig.deliver(SPEC.seconds(15) - SPEC.seconds(4))
+    estimate = reports.estimate(rig.listen()[-1], ROCK)
+    assert (estimate.first_sample, estimate.last_sample) == (0, SPEC.samples(15) - 1)
+    assert estimate.window_s == SPEC.seconds(15) < SPEC.seconds(GEOMETRY.window_frames)
+    assert estimate.progress is UNSET
 
 
 def test_an_unsure_estimate(rig: Rig) -> None:

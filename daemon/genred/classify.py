@@ -38,7 +38,8 @@ class Timeline:
     seconds : float
         Length of its audio.
     overall : Verdict
-        Mean probability over the windows that have one; else the reason why there is none.
+        Mean probability over the full windows that have one; if none has, that of the longest window that has; else
+        the reason why there is none.
     narrow_band : bool
         Its sample rate cannot carry the band the model listens to.
     nonfinite, undecoded, failed : int
@@ -78,7 +79,7 @@ class _Listening:
     def __init__(self, path: Path, classifier: Classifier, hop_frames: int, progress: Callable[[float], None]) -> None:
         self._path, self._classifier, self._progress = path, classifier, progress
         self._mfcc = Mfcc(classifier.card.spec)
-        self._geometry = Geometry(classifier.card.window_frames, hop_frames)
+        self._geometry = Geometry(classifier.card.window_frames, hop_frames, classifier.card.horizons[0].frames)
         self._undecoded = self._failed = 0
         self._epochs: list[Epoch] = []
         self._answers: list[Answer] = []
@@ -135,9 +136,13 @@ class _Listening:
             self._answers.append(Answer(bare, verdict, start_s, end_s))
 
     def _overall(self) -> Verdict:
-        tables = [list(a.verdict.probabilities.values()) for a in self._answers if a.verdict.probabilities]
+        judged = [answer for answer in self._answers if answer.verdict.probabilities]
+        full = self._mfcc.spec.samples(self._geometry.window_frames)
+        tables = [list((a.verdict.probabilities or {}).values()) for a in judged if a.window.samples == full]
         if tables:
             return self._classifier.verdict(np.mean(tables, axis=0))
+        if judged:
+            return max(judged, key=lambda answer: answer.window.samples).verdict
         if self._failed:
             return Verdict(reason="unsure")
         if self._answers or all(epoch.levels.silent for epoch in self._epochs):

@@ -32,6 +32,7 @@ FILE = click.Path(readable=False)  # who reads it tells whether it can be read
 PATH = click.Path(readable=False, path_type=Path)
 TYPES = click.Choice(["hello", "estimate", "event", "status"])
 HOP = click.IntRange(1, 100_000)
+MODEL = "Its own network, genred; the paper's, crnn; or an ONNX file with a genred card.  [default: genred]"
 
 
 class _Commands(click.Group):
@@ -128,7 +129,7 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
 @main.command(cls=_Run)
 @click.argument("sources", nargs=-1, metavar="[[NAME=]SOURCE...]", shell_complete=_complete_source)
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
-@click.option("--model", type=FILE, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, help=MODEL)
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
 @click.option("--hop", type=HOP, help="Frames between two answers.  [default: 40, 0.93 s]")
 @click.option(
@@ -241,7 +242,7 @@ def watch(endpoint: str, log_level: str) -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
-@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, default="", help=MODEL)
 @click.option("--provider", type=PROVIDERS, default="auto", show_default=True, help="What runs the model.")
 @click.option("--hop", type=HOP, default=40, show_default=True, help="Frames between two answers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file, with its timeline.")
@@ -249,6 +250,8 @@ def watch(endpoint: str, log_level: str) -> None:
 @click.option("--log-level", type=LOG_LEVELS, default="warning", show_default=True, help="The least that is logged.")
 def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
     """Judge audio files, folders or patterns, and print their genres.
+
+    The genre of a file is that of the mean probability of its full windows; of a file without one, that of its longest.
 
     \b
     genred classify song.mp3
@@ -280,9 +283,9 @@ def devices(as_json: bool) -> None:
 
 @main.command()
 @click.option("--bind", default=DEFAULT_ENDPOINT, show_default=True, help="Endpoint that should be free.")
-@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, default="", help=MODEL)
 @click.option("--json", "as_json", is_flag=True, help="For reporting a fault; it names inputs, but no user.")
-def doctor(bind: str, model: Path | None, as_json: bool) -> None:
+def doctor(bind: str, model: str, as_json: bool) -> None:
     """Check everything that genred needs, and say what to do.
 
     It listens to each input for a second, and exits with 1 if there is a fault.

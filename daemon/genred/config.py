@@ -33,7 +33,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bind : str
         ``tcp://HOST:PORT`` or ``ipc://PATH``.
     model : str
-        ONNX file; empty for the one that comes with genred.
+        ONNX file, or the name of one that comes with genred; empty for the default one.
     provider : str
     hop : int
         Frames between two windows.

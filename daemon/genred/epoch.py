@@ -4,6 +4,13 @@
 
     mono samples, native rate --soxr--> sample_rate --AutoGain--> FrameStream --> the last frames --> a Window every hop
 
+The first windows begin with the epoch and grow, so that the first answer need not wait for a full one; full ones move::
+
+    window 0    [========]                    the fewest frames
+    window 1    [=============]               a hop before window 2; the first hop may be shorter
+    window 2    [==================]          a full one
+    window 3         [==================]     a hop on
+
 Time is counted in samples at the model's rate since the epoch began; soxr's output sample n is the input at
 n * native / sample_rate, its delay already taken out. Nothing in here knows threads or clocks: ``classify`` and the
 daemon's worker run the same code.
@@ -27,10 +34,29 @@ SANE = 1e12  # beyond it a sample is noise in a wrong format, and powers would s
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is judged: windows of `window_frames`, one every `hop_frames`."""
+    """What is judged: windows of `window_frames`, one every `hop_frames`; before there are so many, shorter ones.
+
+    Attributes
+    ----------
+    window_frames, hop_frames : int
+    fewest_frames : int
+        Of the first window; 0 if there are none but full ones.
+    """
 
     window_frames: int
     hop_frames: int
+    fewest_frames: int = 0
+
+    @property
+    def first_frames(self) -> int:
+        """Length of the first window."""
+        return self.fewest_frames or self.window_frames
+
+    def place(self, number: int) -> tuple[int, int]:
+        """First frame of window `number`, and the first after it, both counted in the epoch."""
+        growing = -(-(self.window_frames - self.first_frames) // self.hop_frames)  # windows before the first full one
+        moved = (number - growing) * self.hop_frames  # frames from the first full one, before it negative
+        return max(moved, 0), max(self.window_frames + moved, self.first_frames)
 
 
 @dataclass(eq=False)
@@ -84,6 +110,11 @@ class Window:
     silent: bool
     past: Past = field(default_factory=Past, repr=False, compare=False)
 
+    @property
+    def samples(self) -> int:
+        """Length, also where the frames have been left out."""
+        return self.last_sample + 1 - self.first_sample
+
 
 class Epoch:
     """See the module.
@@ -105,9 +136,7 @@ class Epoch:
     ) -> None:
         self.spec, self.geometry, self.rate_hz = mfcc.spec, geometry, rate_hz
         self.gain = AutoGain(rule, gain_db)
-        self.levels = HopLevels(
-            self.spec.hop_length, self.spec.sample_rate, geometry.window_frames, geometry.hop_frames
-        )
+        self.levels = HopLevels(self.spec.hop_length, self.spec.sample_rate, geometry.first_frames, geometry.hop_frames)
         self.peak = Peak()
         self.pushed = 0  # native samples taken, lost ones included
         self.lost = 0  # native samples that were zeros in their place
@@ -123,8 +152,6 @@ class Epoch:
         self._frame_stream = FrameStream(mfcc)
         self._recent: Frames = np.empty((0, self.spec.n_mfcc), np.float32)
         self._losses: deque[tuple[int, int]] = deque()  # native positions [from, to)
-        self._hop = geometry.hop_frames * self.spec.hop_length  # samples between two windows
-        self._span = self.spec.samples(geometry.window_frames)  # samples in a window
         self._taken = 0  # samples at the model's rate
         self._past = Past()
 
@@ -142,17 +169,21 @@ class Epoch:
     @property
     def progress(self) -> float:
         """How much of the first window is there, 0 to 1."""
-        return min(self.frames / self.geometry.window_frames, 1.0)
+        return min(self.frames / self.geometry.first_frames, 1.0)
 
     @property
     def until_due_s(self) -> float:
         """Seconds of audio missing to the next window."""
-        return (self.due * self._hop + self._span - self._taken) / self.spec.sample_rate
+        return (self._end(self.due) - self._taken) / self.spec.sample_rate
 
     @property
     def hop_s(self) -> float:
         """Seconds between two windows."""
-        return self._hop / self.spec.sample_rate
+        return self.geometry.hop_frames * self.spec.hop_length / self.spec.sample_rate
+
+    def _end(self, number: int) -> int:
+        """Samples, from the epoch's beginning, that complete window `number`."""
+        return self.spec.samples(self.geometry.place(number)[1])
 
     def native_position(self, sample: int) -> int:
         """Where `sample`, counted at the model's rate, is in the source's own samples."""
@@ -189,7 +220,7 @@ class Epoch:
         """Go from window end to window end, so that each sees the level and gain of its own end in any chunking."""
         windows = []
         while len(samples):
-            end = self.due * self._hop + self._span
+            end = self._end(self.due)
             piece, samples = samples[: end - self._taken], samples[end - self._taken :]
             self._take(piece)
             if self._taken == end:
@@ -205,11 +236,11 @@ class Epoch:
         self._recent = np.concatenate([self._recent, frames])[-self.geometry.window_frames :]
 
     def _window(self, number: int) -> Window:
-        first = number * self._hop
-        last = first + self._span - 1
+        first_frame, _ = self.geometry.place(number)
+        first, last = first_frame * self.spec.hop_length, self._end(number) - 1
         return Window(
             number=number,
-            first_frame=number * self.geometry.hop_frames,
+            first_frame=first_frame,
             first_sample=first,
             last_sample=last,
             mfcc=self._recent,

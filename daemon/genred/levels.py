@@ -24,7 +24,7 @@ class HopLevels:
     sample_rate : int
         Hz; with `hop_length` it says how many hops SILENCE_S is.
     window_hops : int
-        Hops in a window; one that is shorter than SILENCE_S is silent if all of it is.
+        Hops in the shortest window; one that is shorter than SILENCE_S is silent if all of it is.
     longest_hops : int
         The most that `dbfs` will be asked for.
     """

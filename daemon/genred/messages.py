@@ -80,6 +80,7 @@ class Hello(Header, frozen=True, kw_only=True, tag="hello"):
     daemon : str
         genred's version.
     hop_frames, window_frames : int
+        From one window to the next; in a full window.
     hop_s, window_s : float
         The same in seconds.
     sample_rate : int
@@ -107,14 +108,14 @@ class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
     first_sample, last_sample : int
         Both included.
     window_s : float
-        Length of the audio that was judged, seconds.
+        Length of the audio that was judged, seconds: less than hello's before the first full window of an epoch.
     clock : str
         What the station's times rest on.
     heard_at : str
         When the window's last sample sounded: RFC 3339, UTC.
     label : str
     confidence : float
-        Probability of `label`, 0 to 1.
+        Probability of `label`, 0 to 1, calibrated for windows of this length.
     probabilities : dict
         Of every label; they sum to 1. There also when the reason is ``unsure``.
     reason : str

@@ -46,7 +46,7 @@ def estimate(due: Due, verdict: Verdict) -> Estimate:
         epoch=due.stretch.number,
         first_sample=window.first_sample,
         last_sample=window.last_sample,
-        window_s=epoch.spec.seconds(epoch.geometry.window_frames),
+        window_s=window.samples / epoch.spec.sample_rate,
         clock=due.station.source.clock,
         label=_given(verdict.label),
         confidence=_given(verdict.confidence),

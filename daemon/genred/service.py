@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 from . import __version__, reports, systemd
 from .card import find_model
@@ -67,7 +66,7 @@ def run(config: Config, show: Show) -> None:
         stack.enter_context(asked_to_end(stop))
         utc = UtcClock()
         publisher = stack.enter_context(Publisher(config.bind, utc))
-        classifier = Classifier(Path(config.model) if config.model else find_model(), config.provider)
+        classifier = Classifier(find_model(config.model), config.provider)
         classifier.check_hop(config.hop)
         log.info("model %s on %s", classifier.name, classifier.choice)
         log.info("%s", classifier.passes)
@@ -163,5 +162,5 @@ class Pulse:
 def _epochs(classifier: Classifier, hop_frames: int) -> NewEpoch:
     """Make what makes an epoch of a given rate, as the model's card wants it."""
     card = classifier.card
-    mfcc, geometry = Mfcc(card.spec), Geometry(card.window_frames, hop_frames)
+    mfcc, geometry = Mfcc(card.spec), Geometry(card.window_frames, hop_frames, card.horizons[0].frames)
     return lambda rate_hz, gain_db: Epoch(mfcc, geometry, card.gain, rate_hz, gain_db)

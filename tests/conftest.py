@@ -133,7 +133,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def early_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, which answers from EARLY frames on, and judges three horizons each in its own way."""
-    horizons = (Horizon(EARLY), Horizon(40, temperature=2.0), Horizon(SMALL_WINDOW, temperature=0.5, unsure_below=0.4))
+    horizons = (Horizon(EARLY), Horizon(40, temperature=2.0), Horizon(SMALL_WINDOW, temperature=0.5, unsure_below=0.6))
     return make_model(tmp_path_factory.mktemp("model") / "early.onnx", horizons=horizons)
 
 

@@ -155,6 +155,20 @@ def test_each_horizon_is_judged_in_its_own_way(tmp_path: Path) -> None:
         assert verdict.confidence == (None if temperature == 2.0 else pytest.approx(expected.max()))
 
 
+def test_windows_of_several_lengths_are_one_batch_each(early_model: Path) -> None:
+    """Those of one length are answered together, and none fails because it is among others."""
+    judge, lengths = Classifier(early_model, "cpu"), []
+    whole = judge._engine.whole
+
+    def run(batch: Any) -> Any:
+        lengths.append(batch.shape[:2])
+        return whole(batch)
+
+    judge._engine = Whole(run)
+    judge.judge([window(windows(1, frames=n)[0]) for n in (80, 24, 80, 40, 24, 80)])
+    assert sorted(lengths) == [(1, 40), (2, 24), (3, 80)]
+
+
 def test_a_card_without_horizons_has_that_of_full_windows() -> None:
     """It changes no answer: the temperature is 1, and nothing is too unsure."""
     assert CARD.horizons == (Horizon(SMALL_WINDOW, temperature=1.0, unsure_below=0.0),)

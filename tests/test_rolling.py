@@ -95,6 +95,7 @@ NETS = {
     "like the paper's": Net([(3, 2), (3, 2), (3, 2)]),
     "odd and even kernels, a GRU": Net([(5, 2), (4, 3)], "GRU", n_mfcc=13),
     "far-seeing": Net([(9, 1), (7, 4)], n_mfcc=7),
+    "seeing ahead": Net([(2, 1)] * 4),  # a window may be shorter than what its end sees
     "seeing nothing but its own frames": Net([(1, 2), (1, 2)]),
 }
 WINDOW = 96  # frames: steps of all of them
@@ -206,7 +207,25 @@ def test_only_what_is_new_is_convolved(folder: Path, name: str) -> None:
     for number in range(5):
         rolling.roll([window(mfcc, number * 2 * far.pooling, past)])
     edge = (far.left + far.right) * far.pooling
-    assert lengths == [WINDOW, *([edge + 2 * far.pooling, edge] if edge else [2 * far.pooling]) * 4]
+    assert lengths == [WINDOW, *[edge + 2 * far.pooling, *([edge] if far.left else [])] * 4]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_of_a_growing_window_only_what_is_new_is_convolved(folder: Path, name: str) -> None:
+    """A window that has grown by a hop costs the hop's steps and the edges, as one that has moved by it."""
+    whole = engine(name, folder)
+    lengths: list[int] = []
+
+    def convolve(batch: Any) -> Any:
+        lengths.append(batch.shape[1])
+        return whole._convolve(batch)
+
+    rolling = Rolling(convolve, whole._recur, whole.reach)
+    far, past, mfcc = rolling.reach, Past(), frames(WINDOW, NETS[name].n_mfcc, 0)
+    for number in range(4):
+        rolling.roll([window(mfcc, 0, past, 48 + number * far.pooling)])
+    edge = (far.left + far.right) * far.pooling
+    assert lengths == [48, *[edge + far.pooling, *([edge] if far.left else [])] * 3]
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -22,7 +22,7 @@ from .epoch import Window
 from .errors import BatchError, ConfigError, ModelError
 from .features import Doubles, Frames
 from .messages import Reason, plain
-from .rolling import Rolling, Run, rolling_engine
+from .rolling import Rolling, Run, in_batches, rolling_engine
 from .runtime import Array, Graph, Provider, check_weights, choose, lacks_memory, quiet_stderr, read
 
 _MAX_BATCH = 32  # windows: bounds memory, and how long others wait
@@ -48,7 +48,7 @@ class Whole:
 
     def roll(self, windows: Sequence[Window]) -> Array:
         """Answer each window by a whole pass."""
-        return self.whole(np.stack([window.mfcc for window in windows]))
+        return np.stack(in_batches(self.whole, [window.mfcc for window in windows]))
 
 
 @dataclass(frozen=True)

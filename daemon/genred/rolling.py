@@ -208,12 +208,12 @@ class Rolling:
 
     def roll(self, windows: Sequence[Window]) -> Array:
         """Answer `windows`, each with what its epoch has kept; [B, K], in their order."""
-        return np.stack(_in_batches(self._recur, self._steps(windows)))
+        return np.stack(in_batches(self._recur, self._steps(windows)))
 
     def _steps(self, windows: Sequence[Window]) -> list[Steps]:
         """Steps of each window; its epoch keeps the interior ones."""
         plans = [self._plan(window) for window in windows]
-        fresh = _in_batches(self._convolve, [plan.chunk for plan in plans])
+        fresh = in_batches(self._convolve, [plan.chunk for plan in plans])
         edges = self._edges(windows, plans)
         rows = [
             np.concatenate([edges[i], plan.kept, tail[self.reach.left :]]) if len(plan.kept) else tail
@@ -244,11 +244,11 @@ class Rolling:
         if not self.reach.left:
             return {i: plans[i].kept[:0] for i in rolled}
         frames = (self.reach.left + self.reach.right) * self.reach.pooling
-        made = _in_batches(self._convolve, [windows[i].mfcc[:frames] for i in rolled])
+        made = in_batches(self._convolve, [windows[i].mfcc[:frames] for i in rolled])
         return {i: steps[: self.reach.left] for i, steps in zip(rolled, made, strict=True)}
 
 
-def _in_batches(run: Run, pieces: Sequence[Array]) -> list[Array]:
+def in_batches(run: Run, pieces: Sequence[Array]) -> list[Array]:
     """Run over `pieces` [T, C], those of the same length together; answers in the order of the pieces."""
     lengths = sorted({len(piece) for piece in pieces})
     answers: dict[int, Array] = {}

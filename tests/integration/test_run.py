@@ -75,7 +75,7 @@ def test_windows_that_grow_are_judged_as_classify_does(
 ) -> None:
     """A model of several horizons: the same windows in run and in classify, with what each horizon makes of them.
 
-    Before the first window, and of a file that has none, there is nothing but warming-up and too-short.
+    Of a file that is shorter than the first there is no window: it is too short.
     """
     heard = {name: files[name] for name in ("native", "phone", "gap")} | {
         "brief": write_wav(tmp_path / "brief.wav", music(1.5, 44100), 44100),  # never a full window
@@ -88,11 +88,11 @@ def test_windows_that_grow_are_judged_as_classify_does(
     lengths = [round((e.window_s * 22050 - 2048) / 512) + 1 for e in windows(messages, "native")]
     assert lengths[:6] == [24, 32, 48, 64, 80, 80]
     assert [len(windows(messages, name)) for name in ("brief", "click")] == [3, 0]
-    reasons = {e.reason for e in messages if isinstance(e, Estimate) and e.station == "click"}
-    assert reasons == {"warming-up", "too-short"}
+    *_, last = [e for e in messages if isinstance(e, Estimate) and e.station == "click"]
+    assert last.reason == "too-short"
     unsure = [e for name in ("native", "phone") for e in windows(messages, name) if e.reason == "unsure"]
     assert unsure, "the threshold of full windows was never missed"
-    assert all(round(e.window_s, 2) == round(SPAN_S, 2) and max(e.probabilities.values()) < 0.4 for e in unsure)
+    assert all(round(e.window_s, 2) == round(SPAN_S, 2) and max(e.probabilities.values()) < 0.6 for e in unsure)
     assert_books_balance(messages)
     for name in heard:
         total = statuses(messages, name)[-1].total

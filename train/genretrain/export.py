@@ -25,7 +25,8 @@ from genred.classifier import Classifier
 from genred.errors import BadInputError, GenredError
 from genred.features import Frames, Mfcc
 
-from . import card, checkpoint, dataset, gtzan, loop, recipe
+from . import card, checkpoint, dataset, gtzan, recipe
+from .horizons import frames_judged
 from .networks import STEPS, Rolled
 from .recipe import Recipe
 
@@ -85,7 +86,7 @@ def _card(plan: Recipe, network: Rolled, training: dict[str, Any]) -> ModelCard:
         spec=plan.spec,
         gain=plan.gain,
         window_frames=plan.window,
-        horizons=_horizons(plan),
+        horizons=tuple(Horizon(frames) for frames in frames_judged(plan.window, plan.shortest)),
         geometry=network.geometry(),
         training=training,
         licence=_licence(),

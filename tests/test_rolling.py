@@ -228,24 +228,6 @@ def test_of_a_growing_window_only_what_is_new_is_convolved(folder: Path, name: s
     assert lengths == [48, *[edge + far.pooling, *([edge] if far.left else [])] * 3]
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_of_a_growing_window_only_what_is_new_is_convolved(folder: Path, name: str) -> None:
-    """A window that has grown by a hop costs the hop's steps and the edges, as one that has moved by it."""
-    whole = engine(name, folder)
-    lengths: list[int] = []
-
-    def convolve(batch: Any) -> Any:
-        lengths.append(batch.shape[1])
-        return whole._convolve(batch)
-
-    rolling = Rolling(convolve, whole._recur, whole.reach)
-    far, past, mfcc = rolling.reach, Past(), frames(WINDOW, NETS[name].n_mfcc, 0)
-    for number in range(4):
-        rolling.roll([window(mfcc, 0, past, 48 + number * far.pooling)])
-    edge = (far.left + far.right) * far.pooling
-    assert lengths == [48, *([edge + far.pooling, edge] if edge else [far.pooling]) * 3]
-
-
 def test_a_new_epoch_starts_empty(folder: Path) -> None:
     """After a reset nothing of the old epoch is used, though the frame numbers would fit."""
     rolling = engine("like the paper's", folder)

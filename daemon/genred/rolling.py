@@ -236,7 +236,7 @@ class Rolling:
         """Steps from `first` on, before `stop`, that are known without a hole."""
         if past.steps is None or not past.first <= first:
             return np.empty((0, 0), np.float32)
-        return past.steps[first - past.first : max(stop - past.first, 0)]
+        return past.steps[first - past.first : stop - past.first]
 
     def _edges(self, windows: Sequence[Window], plans: Sequence[_Plan]) -> dict[int, Steps]:
         """First `left` steps of the windows of which something is kept, made of their first frames."""

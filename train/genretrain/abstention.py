@@ -187,10 +187,11 @@ def text(model: str, results: Path) -> str:
             for c in choices
         ],
     )
-    return (
+    head = (
         f"`{model}.onnx`: temperatures and thresholds, chosen on validation tracks and on one half of the sounds that"
-        f" are no music; the whole risk-coverage curve is in `{path}`.\n\n{chosen}\n\n{_reported(results / f'{model}.json')}"
+        f" are no music; the whole risk-coverage curve is in `results/{path.name}`."
     )
+    return "\n\n".join([head, chosen, _reported(results / f"{model}.json")])
 
 
 def _reported(path: Path) -> str:

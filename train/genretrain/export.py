@@ -93,12 +93,6 @@ def _card(plan: Recipe, network: Rolled, training: dict[str, Any]) -> ModelCard:
     )
 
 
-def _horizons(plan: Recipe) -> tuple[Horizon, ...]:
-    """Those that a network was trained for, not calibrated yet."""
-    shorter = [frames for frames in loop.HORIZONS if 0 < plan.shortest <= frames < plan.window]
-    return tuple(Horizon(frames) for frames in (*shorter, plan.window))
-
-
 def _training(plan: Recipe, split: gtzan.Split, record: dict[str, Any], run_folder: Path) -> dict[str, Any]:
     return {
         "data": "GTZAN log-mels",

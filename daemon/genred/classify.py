@@ -12,11 +12,14 @@ from .classifier import Classifier, Verdict
 from .epoch import Epoch, Geometry, Window
 from .errors import BatchError, SourceError
 from .features import Mfcc
+from .segments import Heard, Segment, Tracker
 from .sources.file import check, decode
 from .sources.frames import Piece
 
 HOP_FRAMES = 40
 BATCH = 16  # windows judged together
+
+Through = Callable[[Iterator[Piece]], Iterator[Piece]]  # what decoded sound passes before it is heard
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A segment that has ended; times count from the beginning of the file."""
+
+    segment: Segment
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class Timeline:
     """Everything there is to say about a file.
 
@@ -37,6 +49,8 @@ class Timeline:
     ----------
     seconds : float
         Length of its audio.
+    parts : list of Part
+        Its segments, as the daemon would tell their ends.
     overall : Verdict
         Mean probability over the full windows that have one; if none has, that of the longest window that has; else
         the reason why there is none.
@@ -49,6 +63,7 @@ class Timeline:
     path: Path
     seconds: float
     answers: list[Answer]
+    parts: list[Part]
     overall: Verdict
     narrow_band: bool
     nonfinite: int
@@ -61,8 +76,9 @@ def listen_to(
     classifier: Classifier,
     hop_frames: int = HOP_FRAMES,
     progress: Callable[[float], None] = lambda _seconds: None,
+    through: Through = iter,
 ) -> Timeline:
-    """Judge the file `path`; `progress` is told the seconds heard so far.
+    """Judge the file `path`, as it sounds `through` something; `progress` is told the seconds heard so far.
 
     Raises
     ------
@@ -70,19 +86,29 @@ def listen_to(
         If it cannot be judged.
     """
     check(path)
-    return _Listening(path, classifier, hop_frames, progress).timeline()
+    return _Listening(path, classifier, hop_frames, progress, through).timeline()
 
 
 class _Listening:
     """One file on its way through decoder, epochs and classifier."""
 
-    def __init__(self, path: Path, classifier: Classifier, hop_frames: int, progress: Callable[[float], None]) -> None:
-        self._path, self._classifier, self._progress = path, classifier, progress
+    def __init__(
+        self,
+        path: Path,
+        classifier: Classifier,
+        hop_frames: int,
+        progress: Callable[[float], None],
+        through: Through,
+    ) -> None:
+        self._path, self._classifier, self._progress, self._through = path, classifier, progress, through
         self._mfcc = Mfcc(classifier.card.spec)
         self._geometry = Geometry(classifier.card.window_frames, hop_frames, classifier.card.horizons[0].frames)
         self._undecoded = self._failed = 0
         self._epochs: list[Epoch] = []
         self._answers: list[Answer] = []
+        self._tracker = Tracker(self._mfcc.spec.sample_rate)
+        self._before_s = 0.0  # of the epoch that it follows
+        self._parts: list[Part] = []
 
     def timeline(self) -> Timeline:
         pending: list[tuple[float, Window]] = []
@@ -92,10 +118,12 @@ class _Listening:
                 self._judge(pending)
                 pending = []
         self._judge(pending)
+        self._note(self._tracker.end())
         return Timeline(
             path=self._path,
             seconds=_seconds(self._epochs),
             answers=self._answers,
+            parts=self._parts,
             overall=self._overall(),
             narrow_band=any(epoch.narrow_band for epoch in self._epochs),
             nonfinite=sum(epoch.nonfinite for epoch in self._epochs),
@@ -106,7 +134,7 @@ class _Listening:
     def _windows(self) -> Iterator[tuple[float, Window]]:
         """Windows, and the seconds before the epoch they are in; a new rate begins a new epoch."""
         before_s = 0.0
-        for piece in decode(self._path, self._count_undecoded):
+        for piece in self._through(decode(self._path, self._count_undecoded)):
             if not self._epochs or self._epochs[-1].rate_hz != piece.rate_hz:
                 if self._epochs:
                     yield from ((before_s, window) for window in self._epochs[-1].finish())
@@ -134,6 +162,21 @@ class _Listening:
             start_s, end_s = (before_s + at / rate for at in (window.first_sample, window.last_sample + 1))
             bare = replace(window, mfcc=window.mfcc[:0].copy())  # the frames of an hour would be 300 MB
             self._answers.append(Answer(bare, verdict, start_s, end_s))
+            self._follow(before_s, verdict.heard(bare))
+
+    def _follow(self, before_s: float, heard: Heard) -> None:
+        if before_s != self._before_s:
+            self._note(self._tracker.end())
+            self._before_s = before_s
+        self._note(self._tracker.hear(heard)[1])
+
+    def _note(self, told: list[Segment]) -> None:
+        """Keep the segments that have ended."""
+        rate = self._mfcc.spec.sample_rate
+        for segment in told:
+            if segment.phase == "end":
+                start_s, end_s = (self._before_s + at / rate for at in (segment.first_sample, segment.last_sample + 1))
+                self._parts.append(Part(segment, start_s, end_s))
 
     def _overall(self) -> Verdict:
         judged = [answer for answer in self._answers if answer.verdict.probabilities]

@@ -29,8 +29,9 @@ from genred.sources.frames import Piece
 
 from . import atomic, audio, dataset, gtzan
 from .boundaries import TOLERANCE_S, Hearing, Method, Score, arg_max, score, segmented, smoothed
-from .evaluate import split_of, touches_of
+from .evaluate import touches_of
 from .progress import Progress
+from .shipped import split_of
 
 PROGRAMMES = 6
 MOST = 4  # tracks in a passage: 30 s to 2 min

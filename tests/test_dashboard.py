@@ -104,7 +104,7 @@ def test_one_station_is_told_wholly(size: tuple[int, int]) -> None:
     text = drawn(one_station(), size, logs=(LogLine("12:00:00", 20, "a line of the log"),))
     wanted = ["kitchen", "● running", "23.3 s", "hop 0.93 s", "14 ms", "0.1 s old", "0.1 s, 1 window skipped", "mic:"]
     wanted += ["level dBFS  -38", "-12 dBFS, gain +18 dB", "crnn on cpu", "81% of 200 tracks", "tcp://127.0.0.1:5557"]
-    wanted += ["2 subscriptions", "48000 Hz", "1 loss, 2 overflows", "q quit", "p pause", "jazz"]
+    wanted += ["2 subscriptions", "48000 Hz", "clipping, 1 loss", "q quit", "p pause", "jazz"]
     wanted += ["12:00:00 a line of the log"]
     assert [one for one in wanted if one not in text] == []
     assert all(re.search(rf"{label} .*\d%", text) for label in LABELS)

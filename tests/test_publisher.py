@@ -23,7 +23,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from genred.clock import UtcClock
 from genred.errors import ConfigError
-from genred.messages import Estimate, Message, Status, decode, topic_of
+from genred.messages import Estimate, Event, Message, Status, decode, topic_of
 from genred.publisher import HIGH_WATER, MOST_SUBSCRIPTION_BYTES, REPEAT_S, Publisher
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -167,6 +167,21 @@ def test_times_that_nobody_knows_are_not_invented(context: Context, endpoint: st
         estimate = receive(reader)
     assert isinstance(estimate, Estimate)
     assert (estimate.heard_at, estimate.age_ms) == (UNSET, UNSET)
+
+
+def test_a_signal_says_when_it_began(context: Context, endpoint: str) -> None:
+    """The hour at which something began to sound wrong is filled in, where it is known."""
+    fields = {"event": "signal", "text": "silence", "signal": "silence", "begin_s": 1.0}
+    with publishing(endpoint) as publisher, reading(context, endpoint) as reader:
+        wait_for(lambda: publisher.subscriptions == 1)
+        publisher.send(Event(**fields), heard_s=time.monotonic() - 10)  # type: ignore[arg-type]
+        publisher.send(Event(**fields))  # type: ignore[arg-type]
+        known, unknown = receive(reader), receive(reader)
+    assert isinstance(known, Event)
+    assert isinstance(unknown, Event)
+    before = datetime.fromisoformat(known.time) - datetime.fromisoformat(str(known.began_at))
+    assert before.total_seconds() == pytest.approx(10, abs=1)
+    assert unknown.began_at is UNSET
 
 
 # Late joiners

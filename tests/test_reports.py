@@ -10,12 +10,10 @@ from genred.card import Result
 from genred.classifier import Classifier, Verdict
 from genred.clock import UtcClock
 from genred.epoch import Epoch
-from genred.messages import Process, decode, encode
+from genred.messages import decode, encode
 from genred.station import Due
-from rig import GEOMETRY, HOP, SPAN, SPEC, FakeSource, Rig, new_epoch
+from rig import GEOMETRY, HOP, PROCESS, SPAN, SPEC, FakeSource, Rig, new_epoch
 from test_worker import ROCK
-
-PROCESS = Process(uptime_s=1.0, cpu_percent=2.0, memory_mb=30.0, subscriptions=0)
 
 
 @pytest.fixture

@@ -110,6 +110,8 @@ class Publisher:
     def send(self, message: Message, *, handed_over_s: float | None = None, heard_s: float | None = None) -> None:
         """Publish `message`; of an estimate, say when its last block was handed over and its last sample sounded.
 
+        Of a ``signal`` event, `heard_s` is when it began to sound.
+
         Raises
         ------
         RuntimeError
@@ -213,6 +215,8 @@ class Publisher:
         message = msgspec.structs.replace(outgoing.message, boot=self.boot, seq=seq, time=self._utc.text(now))
         if isinstance(message, Estimate):
             message = self._timed(message, outgoing, now)
+        elif isinstance(message, Event) and outgoing.heard_s is not None:
+            message = msgspec.structs.replace(message, began_at=self._utc.text(outgoing.heard_s))
         if not isinstance(message, Event):
             self._topics.setdefault(topic, _Topic(message)).last = message
             self._wanted.pop(topic, None)  # who has just subscribed gets this one

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from . import __version__, reports, systemd
@@ -73,7 +74,14 @@ def run(config: Config, show: Show) -> None:
         log.info("%s", classifier.passes)
         new_epoch = _epochs(classifier, config.hop)
         stations = [
-            Station(entry.name, entry.uri, source, new_epoch, Supervisor(entry.name, source.source, stop, wake))
+            Station(
+                entry.name,
+                entry.uri,
+                source,
+                new_epoch,
+                Supervisor(entry.name, source.source, stop, wake),
+                entry.signal,
+            )
             for entry, source in opened
         ]
         hello = reports.hello(__version__, classifier, config.hop, stations)
@@ -164,4 +172,4 @@ def _epochs(classifier: Classifier, hop_frames: int) -> NewEpoch:
     """Make what makes an epoch of a given rate, as the model's card wants it."""
     card = classifier.card
     mfcc, geometry = Mfcc(card.spec), Geometry(card.window_frames, hop_frames)
-    return lambda rate_hz, gain_db: Epoch(mfcc, geometry, card.gain, rate_hz, gain_db)
+    return partial(Epoch, mfcc, geometry, card.gain)

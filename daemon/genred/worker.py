@@ -154,8 +154,8 @@ class Worker:
         self._histories[station.name].heard(estimate, now_s)
 
     def _tell_events(self, station: Station) -> None:
-        for event in station.events:
-            self._tell(event)
+        for event, began_s in station.events:
+            self._tell(event, began_s)
         station.events.clear()
 
     def _tell_clock_step(self) -> None:
@@ -163,10 +163,10 @@ class Worker:
             text = f"the wall clock moved by {step_s:+.3f} s"
             self._tell(Event(event="clock-step", text=text, duration_ms=1000 * step_s))
 
-    def _tell(self, event: Event) -> None:
-        """Publish `event`, and log it."""
+    def _tell(self, event: Event, began_s: float | None = None) -> None:
+        """Publish `event`, and log it; of a signal, say at which monotonic time it began to sound."""
         log.log(logging.WARNING if is_trouble(event) else logging.INFO, "%s", describe(event))
-        self._publisher.send(event)
+        self._publisher.send(event, heard_s=began_s)
 
     def _tell_status(self, now_s: float) -> None:
         finished = all(station.state == "ended" for station in self._stations)

@@ -205,6 +205,13 @@ EXPECTED: dict[str, Message] = {
         begin_s=147.3,
         began_at="2026-03-01T12:03:00.300000Z",
     ),
+    "event-reload": Event(
+        boot=BOOT,
+        seq=1,
+        time="2026-03-01T14:00:00.000000Z",
+        event="reload",
+        text="reloaded: 1 station added (hall)",
+    ),
     "event-clock-step": Event(
         boot=BOOT,
         seq=0,

@@ -187,6 +187,20 @@ def test_a_signal_says_when_it_began(context: Context, endpoint: str) -> None:
 # Late joiners
 
 
+def test_a_forgotten_station_is_not_repeated(context: Context, endpoint: str) -> None:
+    """Of a station that has gone a new subscriber hears nothing; what others said is repeated; its seq goes on."""
+    with publishing(endpoint) as publisher:
+        for name in ("gone", "here"):
+            publisher.send(golden("estimate", name))
+            publisher.send(golden("status", name))
+        publisher.forget("gone")
+        with reading(context, endpoint) as reader:
+            assert {receive(reader).station for _ in range(2)} == {"here"}
+            publisher.send(golden("estimate", "gone"))
+            back = receive(reader)
+    assert (back.station, back.seq, back.repeat) == ("gone", 1, UNSET)
+
+
 def everything_once(publisher: Publisher, reader: Sub) -> dict[str, Message]:
     """Send hello, and three estimates, events and statuses of two stations; return the last of each topic."""
     publisher.send(golden("hello-minimal"))

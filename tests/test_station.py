@@ -677,6 +677,41 @@ def test_events_name_their_station() -> None:
     assert {event.station for event in rig.events()} == {"s"}
 
 
+# Reload
+
+
+@pytest.mark.parametrize("same_windows", [True, False])
+def test_another_model(same_windows: bool) -> None:
+    """Where windows are the same, none is missed and nothing is kept of the old model; else an epoch begins anew."""
+    rig = Rig(FakeSource("none", live=False))
+    rig.connect()
+    before = rig.play(1.0)
+    rig.station.hear_for(new_epoch, same_windows=same_windows)
+    after = rig.play(1.0)
+    numbers = [due.window.number for due in after]
+    first = len(before) if same_windows else 0
+    assert numbers == list(range(first, first + len(after)))
+    assert len(after) == (2000 - SPAN) // HOP + 1 if not same_windows else 12
+    assert before[-1].window.past is not after[0].window.past
+    assert [due.stretch.number for due in after[:1]] == [0 if same_windows else 1]
+    assert balanced(rig.station.counters()[1])
+    assert rig.station.counters()[1].captured == 4000
+
+
+def test_a_station_that_leaves() -> None:
+    """It asks its source to end, is ended with the reason, and its books are closed."""
+    rig = Rig()
+    rig.connect()
+    rig.play(1.0)
+    rig.deliver(0.5)
+    rig.station.leave(rig.now_s, "not wanted")
+    assert rig.supervisor._stop.is_set()
+    assert rig.events()[-1].text == "not wanted"
+    total = rig.station.counters()[1]
+    assert balanced(total)
+    assert (total.captured, total.waiting) == (2000, 0)
+
+
 # Signal
 
 

@@ -52,10 +52,18 @@ class Loop:
 
 
 @dataclass
+class Answer:
+    reason: str
+
+
+@dataclass
 class Named:
     """What Pulse reads of a snapshot."""
 
     state: str
+    station: str = "s"
+    text: str = ""
+    estimate: Answer | None = None
 
     @property
     def status(self) -> Named:
@@ -77,8 +85,8 @@ def loops(*states: str) -> tuple[Loop, Loop]:
     return Loop(now_s, snapshot(*states)), Loop(now_s)
 
 
-def pulse(worker: Loop, publisher: Loop) -> Pulse:
-    return Pulse(worker, publisher)  # type: ignore[arg-type]
+def pulse(worker: Loop, publisher: Loop, ready_s: float = 60.0) -> Pulse:
+    return Pulse(worker, publisher, ready_s)  # type: ignore[arg-type]
 
 
 def test_notify(manager: Manager) -> None:
@@ -111,23 +119,68 @@ def test_watchdog_time(monkeypatch: pytest.MonkeyPatch, text: str, seconds: floa
     assert systemd.watchdog_s() == seconds
 
 
-def test_ready_once(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service is ready when the worker has made its first round, and says so once."""
-    monkeypatch.setenv(systemd.WATCHDOG, "30000")
-    worker, publisher = loops()
-    beat = pulse(worker, publisher).beat
-    beat()
-    assert manager.told() == []
-    worker.snapshot = snapshot("running", "lost")
+def rounds(one: Pulse, worker: Loop, publisher: Loop, manager: Manager, **options: bool) -> list[str]:
+    """Beat until something is told; return it."""
     deadline = time.monotonic() + 10
-    told: list[list[str]] = []
-    while len(told) < 3:
+    while True:
         assert time.monotonic() < deadline
         worker.round_s = publisher.round_s = time.monotonic()
-        beat()
-        told += manager.told()
-    assert told[0] == ["READY=1", "WATCHDOG=1", "STATUS=1/2 stations"]
-    assert told[1] == told[2] == ["WATCHDOG=1", "STATUS=1/2 stations"]
+        one.beat(**options)
+        if told := manager.told():
+            return [line for message in told for line in message]
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watchdog that is fed each 10 ms."""
+    monkeypatch.setenv(systemd.WATCHDOG, "30000")
+
+
+@pytest.mark.usefixtures("hasty")
+def test_ready_with_the_first_answer(manager: Manager) -> None:
+    """The service is ready, once, when a window has been answered; what comes before is no answer."""
+    worker, publisher = loops()
+    one = pulse(worker, publisher)
+    one.beat()
+    assert manager.told() == []
+    worker.snapshot = Seen((Named("running", "hall"), Named("lost", "yard", "no such device")))
+    missing = "STATUS=1/2 stations: yard is lost (no such device), 1 station without a first answer"
+    for reason in (None, "warming-up", "too-short"):
+        worker.snapshot.stations[0].estimate = Answer(reason) if reason else None
+        assert rounds(one, worker, publisher, manager) == ["WATCHDOG=1", missing]
+    worker.snapshot.stations[0].estimate = Answer("silence")
+    status = "STATUS=1/2 stations: yard is lost (no such device)"
+    assert rounds(one, worker, publisher, manager) == ["READY=1", "WATCHDOG=1", status]
+    for _ in range(3):
+        assert rounds(one, worker, publisher, manager) == ["WATCHDOG=1", status]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_ready_in_any_case(manager: Manager) -> None:
+    """After a stated time the service is ready without an answer, and the status line says what is missing."""
+    worker, publisher = loops(*["lost"] * 5)
+    one = pulse(worker, publisher, ready_s=0.2)
+    began_s = time.monotonic()
+    while "READY=1" not in (lines := rounds(one, worker, publisher, manager)):
+        assert time.monotonic() - began_s < 5 * 0.2
+    assert time.monotonic() - began_s >= 0.2
+    assert lines[-1] == "STATUS=0/5 stations: s is lost, s is lost, s is lost, 2 more are away"
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_reload_is_told(manager: Manager) -> None:
+    """The beginning of a reload with its time, and its end with READY; while it is starting, it is only starting."""
+    worker, publisher = loops("running")
+    one = pulse(worker, publisher)
+    assert rounds(one, worker, publisher, manager, reloading=True)[0] == "WATCHDOG=1"
+    worker.snapshot.stations[0].estimate = Answer("silence")
+    assert rounds(one, worker, publisher, manager)[0] == "READY=1"
+    began, now, *_ = rounds(one, worker, publisher, manager, reloading=True)
+    assert began == "RELOADING=1"
+    assert int(now.removeprefix("MONOTONIC_USEC=")) == pytest.approx(time.monotonic_ns() / 1000, abs=1e6)
+    while "READY=1" not in rounds(one, worker, publisher, manager):
+        pass
+    assert "READY=1" not in rounds(one, worker, publisher, manager)
 
 
 def test_fed_three_times_in_its_time(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Frames between two windows.
     require : float or None
         Seconds that a station may be lost before the daemon gives up with exit code 3.
+    ready : float
+        Seconds after which systemd is told that the service is ready, whatever is missing.
     log_level : str
     dashboard : bool
         Show the dashboard where there is a terminal.
@@ -100,6 +102,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     provider: Literal["auto", "cuda", "cpu"] = "auto"
     hop: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 40
     require: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    ready: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     dashboard: bool = True
     insecure: bool = False

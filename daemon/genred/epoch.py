@@ -167,6 +167,10 @@ class Epoch:
         """Where `sample`, counted at the model's rate, is in the source's own samples."""
         return round(sample * self.rate_hz / self.spec.sample_rate)
 
+    def forget(self) -> None:
+        """Let nothing be kept from one window to the next: another model judges from now on."""
+        self._past = Past()
+
     def feed(self, samples: Samples) -> list[Window]:
         """Take mono `samples` [N] at the native rate; return the windows they complete."""
         sane = np.abs(samples) < SANE  # false for what is no number

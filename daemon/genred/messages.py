@@ -164,7 +164,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     Attributes
     ----------
     event : str
-        ``state``, ``epoch``, ``signal``, ``loss``, ``overrun``, ``error`` or ``clock-step``.
+        ``state``, ``epoch``, ``signal``, ``loss``, ``overrun``, ``error``, ``reload`` or ``clock-step``.
     text : str
         For people.
     state, previous : str
@@ -185,7 +185,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
         The same in time: RFC 3339, UTC.
     """
 
-    event: Literal["state", "epoch", "signal", "loss", "overrun", "error", "clock-step"]
+    event: Literal["state", "epoch", "signal", "loss", "overrun", "error", "reload", "clock-step"]
     text: str
     state: State | UnsetType = UNSET
     previous: State | UnsetType = UNSET
@@ -298,7 +298,7 @@ class Status(Header, frozen=True, kw_only=True, tag="status"):
     signal : tuple of str
         What is wrong with the sound now: the ``signal`` events that are not over.
     this_epoch, total : Counters
-        Of the present epoch; since the daemon's start.
+        Of the present epoch; since the daemon's start, or since a reload gave the station its source.
     """
 
     state: State

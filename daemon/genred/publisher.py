@@ -47,6 +47,11 @@ class _Outgoing:
     heard_s: float | None
 
 
+@dataclass(frozen=True)
+class _Forgotten:
+    station: str
+
+
 @dataclass
 class _Topic:
     last: Message
@@ -74,7 +79,7 @@ class Publisher:
         self.subscriptions = 0  # written by the publisher's thread only
         self.round_s = time.monotonic()  # when it last finished a round
         self._utc = utc
-        self._queue: queue.SimpleQueue[_Outgoing | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Outgoing | _Forgotten | None] = queue.SimpleQueue()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_in.setblocking(False)
         self._bound: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -120,6 +125,11 @@ class Publisher:
         if self._error is not None:
             raise RuntimeError("the publisher has died; nothing is sent any more") from self._error
         self._queue.put(_Outgoing(message, handed_over_s, heard_s))
+        self._wake()
+
+    def forget(self, station: str) -> None:
+        """Do not repeat for new subscribers what was sent of `station` before now; its `seq` goes on."""
+        self._queue.put(_Forgotten(station))
         self._wake()
 
     def _wake(self) -> None:
@@ -205,7 +215,15 @@ class Publisher:
             if outgoing is None:
                 self._done = True
                 return
-            self._publish(xpub, outgoing)
+            if isinstance(outgoing, _Forgotten):
+                self._forget(outgoing.station)
+            else:
+                self._publish(xpub, outgoing)
+
+    def _forget(self, station: str) -> None:
+        for name in [name for name, topic in self._topics.items() if topic.last.station == station]:
+            del self._topics[name]
+            self._wanted.pop(name, None)
 
     def _publish(self, xpub: zmq.Socket[bytes], outgoing: _Outgoing) -> None:
         topic = topic_of(outgoing.message)

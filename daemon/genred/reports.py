@@ -15,7 +15,7 @@ from .station import Due, Station
 T = TypeVar("T")
 
 
-def hello(version: str, classifier: Classifier, hop_frames: int, stations: list[Station]) -> Hello:
+def hello(version: str, classifier: Classifier, hop_frames: int, stations: tuple[StationInfo, ...]) -> Hello:
     """What the daemon is and does."""
     card, claim = classifier.card, classifier.claim()
     return Hello(
@@ -34,7 +34,7 @@ def hello(version: str, classifier: Classifier, hop_frames: int, stations: list[
         hop_s=hop_frames * card.spec.hop_length / card.spec.sample_rate,
         window_frames=card.window_frames,
         window_s=card.spec.seconds(card.window_frames),
-        stations=tuple(StationInfo(name=station.name, uri=station.uri) for station in stations),
+        stations=stations,
     )
 
 

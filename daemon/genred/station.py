@@ -70,6 +70,8 @@ class Station:
     ----------
     stretch : Stretch or None
         The present epoch; None while nothing is connected.
+    epochs : int
+        How many there were; the next one has this number.
     events : list of (Event, float or None)
         What happened since the worker last took them; of a signal, with the monotonic time at which it began to sound.
     """
@@ -101,7 +103,7 @@ class Station:
         self._connected_s = 0.0
         self._listened_s = -math.inf
         self._books = Books()
-        self._epochs = 0
+        self.epochs = 0
 
     def wants(self, now_s: float) -> bool:
         """Whether to listen now; to ask costs little, to listen costs much the same for few samples as for many."""
@@ -152,6 +154,43 @@ class Station:
     def next_try_s(self) -> float | None:
         """While lost, the monotonic time of the next attempt."""
         return self._supervisor.next_try_s if self.state == "lost" else None
+
+    def watch(self, thresholds: Thresholds) -> None:
+        """Go by these thresholds from now on."""
+        if thresholds != self._thresholds:
+            self._thresholds = thresholds
+            if self.stretch is not None:
+                self.stretch.epoch.levels.watch(thresholds)
+                self.stretch.health.watch(thresholds)
+
+    def hear_for(self, new_epoch: NewEpoch, *, same_windows: bool) -> None:
+        """Make windows for another model from now on.
+
+        Where they are the same, none is missed; else a new epoch begins, and warm-up with it.
+        """
+        self._new_epoch = new_epoch
+        if self.stretch is None:
+            return
+        if same_windows:
+            self.stretch.epoch.forget()
+            return
+        intake = self.stretch.intake
+        at = intake.ring.read_position
+        self._end(at)
+        self._begin(intake, at)
+        self._expect()
+
+    def leave(self, now_s: float, why: str) -> None:
+        """End for good, before the source does."""
+        self.stop()
+        if self.stretch is not None:
+            self._books.close_intake(self.stretch.intake)
+            self._end(self.stretch.intake.ring.read_position)
+        self._become("ended", now_s, why)
+
+    def stop(self) -> None:
+        """Ask the source to end; it is not waited for. From any thread."""
+        self._supervisor.end()
 
     @property
     def _present(self) -> Stretch:
@@ -261,8 +300,8 @@ class Station:
     def _begin(self, intake: Intake, at: int) -> None:
         epoch = self._new_epoch(intake.rate_hz, self._gain_db, self._thresholds)
         health = Health(intake.rate_hz, intake.ring.channels, self._thresholds)
-        self.stretch = self.last_stretch = Stretch(self._epochs, epoch, intake, at, at + self._missing, health)
-        self._epochs += 1
+        self.stretch = self.last_stretch = Stretch(self.epochs, epoch, intake, at, at + self._missing, health)
+        self.epochs += 1
         text = f"epoch {self.stretch.number} begins, {intake.rate_hz} Hz"
         self._tell(Event(event="epoch", text=text, epoch=self.stretch.number))
 

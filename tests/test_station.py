@@ -659,6 +659,7 @@ def test_an_end_with_an_error() -> None:
     assert len(dues) == (2 * 2000 - SPAN) // HOP + 1
     events = [event for event in rig.events() if event.event in ("error", "state")]
     assert [(event.event, event.text) for event in events] == [
+        ("state", "running"),  # also what is heard and over in one round
         ("error", "the disk is on fire"),
         ("state", "the disk is on fire"),
     ]

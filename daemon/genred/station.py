@@ -121,6 +121,7 @@ class Station:
             dues += self._hear()
             if not closed:
                 break
+            self._watch(now_s)  # what is heard and over in one round has been running, too
             dues += self._finish()
         if notice is not None:  # taken before the audio was, so all the audio that it ends has been heard
             self._heed(notice, now_s)

@@ -38,6 +38,7 @@ TICK_S = 0.1
 JOIN_S = 0.5
 HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
 NOT_THERE = ("connecting", "lost", "stalled")
+STATUS_S = 1.0  # the status line changes no more often
 MOST_NAMED = 3  # stations in the status line
 
 Show = Callable[[Snapshot], bool]
@@ -139,6 +140,7 @@ class Pulse:
         self._last_s = time.monotonic()
         self._ready_at_s = self._last_s + ready_s
         self._ready = False
+        self._status, self._status_s = "", -math.inf
         self._reloading = False
         self._hangs = False
 
@@ -147,21 +149,38 @@ class Pulse:
         now_s = time.monotonic()
         asleep, self._last_s = now_s - self._last_s > HEALTHY_S / 2, now_s
         self._tell_reload(reloading)
-        if now_s < self._fed_s + self._every_s or asleep or not self._worker.snapshot.stations:
+        if asleep or not self._worker.snapshot.stations:
             return  # after a sleep of the whole process the others get a round's time to wake up
+        lines = [*self._readiness(now_s), *self._life(now_s), *self._news(now_s)]
+        if lines:
+            systemd.notify(*lines)
+
+    def _readiness(self, now_s: float) -> list[str]:
+        if self._ready or (now_s < self._ready_at_s and not any(map(_is_answered, self._worker.snapshot.stations))):
+            return []
+        self._ready = True
+        return ["READY=1"]
+
+    def _life(self, now_s: float) -> list[str]:
+        """Feed the watchdog, if it is time and all is well."""
+        if now_s < self._fed_s + self._every_s:
+            return []
         finished_s = min(self._worker.round_s, self._publisher.round_s)
         self._tell_hang(now_s - finished_s > HEALTHY_S)
-        if finished_s > self._fed_s and not self._hangs:
-            self._fed_s = now_s
-            self._feed(now_s)
+        if finished_s <= self._fed_s or self._hangs:
+            return []
+        self._fed_s = now_s
+        return ["WATCHDOG=1"]
 
-    def _feed(self, now_s: float) -> None:
+    def _news(self, now_s: float) -> list[str]:
+        """Status line, when it is another one than before."""
         views = self._worker.snapshot.stations
         there = sum(view.status.state not in NOT_THERE for view in views)
-        becomes_ready = not self._ready and (now_s >= self._ready_at_s or any(map(_is_answered, views)))
-        self._ready = self._ready or becomes_ready
         status = f"STATUS={there}/{len(views)} stations{_missing(views)}"
-        systemd.notify(*(["READY=1"] if becomes_ready else []), "WATCHDOG=1", status)
+        if status == self._status or now_s < self._status_s + STATUS_S:
+            return []
+        self._status, self._status_s = status, now_s
+        return [status]
 
     def _tell_reload(self, reloading: bool) -> None:
         """Tell the beginning of a reload, and its end; what is not ready yet is still starting."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one when the terminal is closed
 
 
@@ -37,6 +39,6 @@ def has_terminal() -> bool:
     """Whether this program has a terminal that can close; a closed one it has no more."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in SHORTAGES  # that says nothing of a terminal
     return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wholly import Start, assert_books_balance, hear_wholly, statuses, windows
+from wholly import Start, assert_books_balance, hear_wholly, windows
 
 from conftest import music
 from genred.features import Samples
@@ -88,16 +88,3 @@ def test_a_frozen_input_has_no_genre(daemon: Start, tmp_path: Path, small_model:
     assert set(found) == {"frozen", "silence"}
     frozen = [e for e in windows(messages, "line") if 11 < e.last_sample / RATE < 16]
     assert {e.reason for e in frozen} == {"silence"}
-
-
-def test_what_is_no_number_is_heard_as_nothing(daemon: Start, tmp_path: Path, small_model: Path) -> None:
-    """NaN and infinities in the audio become zeros and are counted; every window has an answer."""
-    samples = stereo(music(12.0))
-    samples[4 * RATE : 5 * RATE] = np.nan
-    samples[6 * RATE :: 50, 0] = np.inf
-    messages = hear(daemon, tmp_path, small_model, samples)
-    last = statuses(messages)[-1]
-    assert last.faults.nonfinite == RATE + len(samples[6 * RATE :: 50])
-    assert last.faults.failed == 0
-    assert last.total.published == last.total.due == len(windows(messages, "line")) > 0
-    assert_books_balance(messages)

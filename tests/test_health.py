@@ -104,6 +104,18 @@ def test_a_deep_tone_is_not_dc() -> None:
         assert changes(tone[:, None].astype(np.float32)) == []
 
 
+def test_what_swings_to_both_sides_is_not_dc() -> None:
+    """A value that changes its side each half second is no DC, however far from zero it is."""
+    slow = np.where(np.arange(20 * RATE) // (RATE // 2) % 2, 0.5, -0.5).astype(np.float32)[:, None]
+    assert changes(slow + 0.01 * sound(20.0)) == []
+
+
+def test_clipping_with_pauses_is_one() -> None:
+    """Passages that clip with less than 3 s between them are one clipping."""
+    loud = np.clip(20 * sound(1.0), -1, 1)
+    begun_and_over("clipping", 3.0, 5.0, changes(sound(3.0), loud, sound(2.0), loud, sound(6.0)))
+
+
 def test_a_dead_channel() -> None:
     """A channel that is silent for 10 s while the other sounds is dead, and is named; its return ends that."""
     left, right = sound(40.0)[:, 0], sound(40.0, seed=1)[:, 0]

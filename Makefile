@@ -17,9 +17,10 @@ CONFIG := /etc/genred
 APP := $(DESTDIR)$(PREFIX)
 # What is installed: this checkout, or a wheel of it.
 WHEEL ?= .
-# Debian packages: for running, and for the tests with a real audio server and another language.
+# Debian packages: for running, and for the tests with real audio and radio servers and another language.
 RUN_PACKAGES := libportaudio2
-TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg systemd $(shell command -v npm >/dev/null || echo nodejs npm)
+TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils ffmpeg icecast2 openssl systemd \
+    $(shell command -v npm >/dev/null || echo nodejs npm)
 
 .PHONY: run test check format schema screenshot dashboard-cost lock clean install uninstall
 

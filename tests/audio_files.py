@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,24 @@ def encode(path: Path, samples: Samples, rate: int, codec: str, layout: str = "m
                 container.mux(stream.encode(ready))
         container.mux(stream.encode())
     return path
+
+
+STREAMS = {  # what stations send: FFmpeg's options for it
+    "mp3": ("-c:a", "libmp3lame", "-b:a", "128k", "-f", "mp3"),
+    "aac": ("-c:a", "aac", "-b:a", "128k", "-f", "adts"),
+    "vorbis": ("-c:a", "libvorbis", "-f", "ogg"),
+    "opus": ("-c:a", "libopus", "-f", "ogg"),
+    "flac": ("-c:a", "flac", "-f", "flac"),
+    "oggflac": ("-c:a", "flac", "-f", "ogg"),
+    "ts": ("-c:a", "aac", "-f", "mpegts"),
+}
+
+
+def stream(kind: str, samples: Samples, rate: int, *options: str) -> bytes:
+    """Compress [N] as a station does, with the ffmpeg program: PyAV cannot write Vorbis."""
+    source = ("-f", "f32le", "-ar", str(rate), "-ac", "1", "-i", "-")
+    command = ("ffmpeg", "-v", "error", *source, *options, *STREAMS[kind], "-")
+    return subprocess.run(command, input=samples.tobytes(), stdout=subprocess.PIPE, check=True).stdout
 
 
 def video(path: Path) -> Path:

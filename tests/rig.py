@@ -99,7 +99,7 @@ class Rig:
         assert self.intake is not None
         self.wait(len(block) / self.intake.rate_hz)
         self.intake.ring.write(block)
-        self.intake.stamps.append(Stamp(self.intake.ring.written, self.now_s + DELAY_S))
+        self.intake.stamps.append(Stamp(self.intake.ring.written, self.now_s + DELAY_S, self.now_s + DELAY_S))
         self.delivered += len(block)
 
     def wait(self, seconds: float) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -32,7 +33,7 @@ CARD = ModelCard(
     training={},
     licence="for tests",
 )
-HAS_CUDA = runtime._cuda_driver()
+HAS_CUDA = runtime.has_driver()
 no_cuda = pytest.mark.skipif(HAS_CUDA, reason="this machine has an NVIDIA driver")
 
 
@@ -322,6 +323,14 @@ def test_libraries_write_nothing_to_the_terminal(small_model: Path, tmp_path: Pa
     )
     assert run.stderr == ""
     assert len(run.stdout.splitlines()) == 3
+
+
+def test_what_libraries_write_is_not_seen(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor is what they write past Python, as C++ does."""
+    with runtime.quiet_stderr():
+        os.write(2, b"red lines\n")
+    os.write(2, b"ours\n")
+    assert capfd.readouterr().err == "ours\n"
 
 
 def test_stderr_is_given_back(small_model: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -48,10 +48,10 @@ def test_windows_of_a_file(judge: Classifier, wav: Path) -> None:
     assert (timeline.nonfinite, timeline.undecoded, timeline.failed, timeline.narrow_band) == (0, 0, 0, False)
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
-def test_the_same_answers_as_a_stream(judge: Classifier, tmp_path: Path, rate: int) -> None:
-    """A file and a stream of the same samples have the same windows and the same answers, bit for bit."""
-    samples = music(6.0, rate)
+@pytest.mark.parametrize(("rate", "volume"), [(8000, 1.0), (22050, 1.0), (22050, 0.004), (44100, 1.0), (48000, 0.004)])
+def test_the_same_answers_as_a_stream(judge: Classifier, tmp_path: Path, rate: int, volume: float) -> None:
+    """A file and a stream of the same samples have the same windows, gains and answers bit for bit; also faint."""
+    samples = music(6.0, rate) * np.float32(volume)
     timeline = listen_to(write_wav(tmp_path / "x.wav", samples, rate), judge)
     epoch = Epoch(Mfcc(judge.card.spec), Geometry(SMALL_WINDOW, HOP_FRAMES), judge.card.gain, rate)
     decoded = (samples * 32767).astype("<i2").astype(np.float32) / 32768
@@ -61,6 +61,20 @@ def test_the_same_answers_as_a_stream(judge: Classifier, tmp_path: Path, rate: i
     assert [(w.first_sample, w.level_dbfs, w.gain_db) for w in windows] == [
         (a.window.first_sample, a.window.level_dbfs, a.window.gain_db) for a in timeline.answers
     ]
+    assert (windows[-1].gain_db > 20) == (volume < 1)
+
+
+def test_damage_is_counted_and_told(judge: Classifier, tmp_path: Path) -> None:
+    """What could not be decoded is left out of a file, counted in its JSON and told in its line."""
+    path = encode(tmp_path / "x.m4a", music(5.0, 48000), 48000, "aac")
+    content = bytearray(path.read_bytes())
+    content[20_000:23_000] = np.random.default_rng(0).bytes(3000)
+    path.write_bytes(content)
+    timeline = listen_to(path, judge)
+    pieces = as_record(timeline)["undecoded"]
+    assert pieces > 0
+    assert timeline.answers
+    assert f"{pieces} damaged piece" in as_text(timeline).splitlines()[-1]
 
 
 def test_overall_is_the_mean(judge: Classifier, wav: Path) -> None:
@@ -391,6 +405,19 @@ def test_folders_and_patterns(classify_here: Callable[..., Run], tmp_path: Path)
     assert [Path(line.partition(":")[0]).name for line in run.out] == ["a.WAV", "b.wav", "c.flac"]
     run = classify_here(tmp_path / "?.[wW]*", tmp_path / "**" / "*.flac")
     assert [Path(line.partition(":")[0]).name for line in run.out] == ["a.WAV", "b.wav", "c.flac"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("wv", "wavpack"), ("tta", "tta"), ("caf", "pcm_s16be"), ("mp2", "mp2"), ("ac3", "ac3")]
+)
+def test_less_common_files_in_a_folder(
+    classify_here: Callable[..., Run], tmp_path: Path, suffix: str, codec: str
+) -> None:
+    """A folder's audio is not only what everybody has: none of it is passed over in silence."""
+    encode(tmp_path / f"x.{suffix}", music(1.0, 48000), 48000, codec)
+    run = classify_here(tmp_path)
+    assert run.code == 0
+    assert f"x.{suffix}: too-short" in run.out[-1]
 
 
 NAMES = [

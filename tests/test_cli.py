@@ -100,7 +100,32 @@ def test_letters_that_the_terminal_has_not() -> None:
 def test_numbers_out_of_range(option: list[str]) -> None:
     """They are refused by the name of the option."""
     result = CliRunner().invoke(main, ["run", "demo:", *option])
-    assert f"Invalid value for '{option[0]}'" in result.output
+    assert f"invalid value for '{option[0]}'" in result.output
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--hp"], "genred: no such option '--hp'. Did you mean '--help'? (see genred --help)\n"),
+        (["hear"], "genred: no such command 'hear' (see genred --help)\n"),
+        (["classify"], "genred: missing argument 'FILE...' (see genred classify --help)\n"),
+        (["run", "demo:", "--bogus"], "genred: no such option '--bogus' (see genred run --help)\n"),
+        (["run", "--bind"], "genred: option '--bind' requires an argument (see genred --help)\n"),
+    ],
+)
+def test_what_is_no_command_line(arguments: list[str], said: str) -> None:
+    """What genred does not understand is told in one line, with exit code 2, and where it is explained."""
+    result = CliRunner().invoke(main, arguments, prog_name="genred")
+    assert result.stderr == said
+    assert result.stdout == ""
+    assert result.exit_code == 2
+
+
+def test_without_a_command() -> None:
+    """Without a command genred says what there is."""
+    result = CliRunner().invoke(main, [])
+    assert "genred run mic:" in result.output
     assert result.exit_code == 2
 
 

@@ -10,14 +10,13 @@ import soxr
 import tiny_gtzan
 from conftest import music, write_wav
 from genred.errors import BadInputError, SourceError
-from genred.features import GainRule, Mfcc, MfccSpec, Samples, gain_of_log_mel, mel_edges
+from genred.features import GainRule, Mfcc, MfccSpec, Samples, gain_of_log_mel
 from genretrain import dataset, gtzan
 from genretrain.audio import read
 from genretrain.cli import main
-from genretrain.dataset import Augmentation, Crops
+from genretrain.dataset import Crops
 
 SPEC = MfccSpec(n_mfcc=8)
-NOTHING = Augmentation()
 
 
 def quiet(frames: int, db: float) -> np.ndarray:
@@ -153,17 +152,6 @@ def test_prepare_without_gtzan_is_bad_input(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"genretrain: no GTZAN in {tmp_path}")
 
 
-def test_crops_have_the_length_of_a_window():
-    """From longer tracks a part, from shorter ones all with the floor after it."""
-    crops = Crops([quiet(100, 20), quiet(10, 20)], MfccSpec(n_mfcc=128), GainRule(), 40)
-    rng = np.random.default_rng(0)
-    assert [crops.random(i, rng, NOTHING).shape for i in (0, 1)] == [(40, 128)] * 2
-    assert crops.random(0, rng, Augmentation(time_masks=1, mask_frames=40), length=16).shape == (16, 128)
-    padded = log_mel_of(crops.random(1, rng, NOTHING))
-    np.testing.assert_allclose(padded[:10], 20, atol=1e-3)
-    np.testing.assert_allclose(padded[10:], dataset.FLOOR_DB, atol=1e-3)
-
-
 def test_windows_are_a_hop_apart():
     """Window n begins at frame n * hop, and the last one ends within the track."""
     archived = tiny_gtzan.tracks("jazz", 1)["jazz.00000"][:60]
@@ -178,71 +166,6 @@ def test_crops_are_the_mfcc_of_the_track():
     window = Crops([archived], SPEC, GainRule(), len(archived)).windows(0, 1)[0]
     expected = Mfcc(SPEC).from_log_mel(dataset.decode(archived))
     np.testing.assert_allclose(window, expected, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    "augment",
-    [
-        Augmentation(gain_db=60),
-        Augmentation(equaliser_db=30),
-        Augmentation(time_masks=3, mask_frames=40),
-        Augmentation(gain_db=60, stretch=0.2, shift=0.1),
-    ],
-)
-def test_augmentation_changes_a_crop_and_keeps_the_floor(augment):
-    """No effect makes what is quieter than the features can say: max(L + change, -30)."""
-    track = quiet(60, -29)
-    crops = Crops([track], MfccSpec(n_mfcc=128), GainRule(max_db=0.0), 40)
-    rng = np.random.default_rng(0)
-    changed = log_mel_of(np.stack([crops.random(0, rng, augment) for _ in range(20)]))
-    assert np.isclose(changed, dataset.FLOOR_DB, atol=1e-3).any()
-    assert changed.min() >= dataset.FLOOR_DB - 1e-3
-
-
-def test_a_gain_is_the_same_for_every_band_and_frame():
-    """As a volume control is: a crop is shifted by one number, within the range asked for."""
-    crops = Crops([quiet(60, 20)], MfccSpec(n_mfcc=128), GainRule(), 40)
-    rng = np.random.default_rng(0)
-    changes = [log_mel_of(crops.random(0, rng, Augmentation(gain_db=12))) - 20 for _ in range(50)]
-    assert max(change.std() for change in changes) < 1e-3
-    drawn = np.array([change.mean() for change in changes])
-    assert -12 <= drawn.min() < -6
-    assert 6 < drawn.max() <= 12
-
-
-def ramp(frames: int, bands: int = 128) -> np.ndarray:
-    """A track whose frame i is i dB in every band: what is read off between frames says from where."""
-    return dataset.encode(np.repeat(np.arange(frames, dtype=float)[:, None], bands, axis=1))
-
-
-def test_stretching_reads_a_track_faster_or_slower():
-    """The slope of a crop is the tempo, one tempo a crop, within the range asked for; its length stays."""
-    crops = Crops([ramp(90)], MfccSpec(n_mfcc=128), GainRule(low_dbfs=-200, high_dbfs=200), 40)
-    rng = np.random.default_rng(0)
-    slopes = []
-    for _ in range(50):
-        crop = log_mel_of(crops.random(0, rng, Augmentation(stretch=0.2)))
-        assert crop.shape == (40, 128)
-        steps = np.diff(crop[:, 5])
-        assert np.ptp(steps) < 1e-2
-        slopes.append(steps.mean())
-    assert 0.8 <= min(slopes) < 0.9
-    assert 1.1 < max(slopes) <= 1.2
-
-
-def test_shifting_moves_a_tone_by_its_pitch():
-    """A tone at f is afterwards where the mel bands have f * (1 + change)."""
-    spec, band = MfccSpec(n_mfcc=128), 60
-    track = quiet(60, 0)
-    track[:, band] = dataset.encode(np.array(30.0))
-    crops, rng = Crops([track], spec, GainRule(low_dbfs=-200, high_dbfs=200), 40), np.random.default_rng(0)
-    centres = mel_edges(spec)[1:-1]
-    found = [
-        centres[log_mel_of(crops.random(0, rng, Augmentation(shift=0.1)))[0].argmax()] / centres[band]
-        for _ in range(100)
-    ]
-    assert 0.88 < min(found) < 0.93
-    assert 1.07 < max(found) < 1.12
 
 
 def test_quiet_tracks_are_raised_by_the_rule_of_the_daemon():

@@ -169,7 +169,7 @@ def test_another_network_than_the_crnn_is_refused(tmp_path):
     plan = recipe.Recipe(network="dnn", window=8)
     saved = {"averaged": checkpoint.untrained(plan).state_dict(), **checkpoint.identity(plan)}
     torch.save(saved | {"epoch": 1, "valid_accuracy": 0.1, "valid_loss": 2.3}, tmp_path / "best.pt")
-    with pytest.raises(BadInputError, match="is a dnn, but only a crnn can be exported"):
+    with pytest.raises(BadInputError, match="is a dnn, but only a network that can be rolled is exported"):
         export(tmp_path, tmp_path / "tiny.onnx", tmp_path)
 
 

@@ -16,7 +16,7 @@ from conftest import ROOT
 DAEMON = ROOT / "daemon" / "genred"
 LEAVES = {"genred.errors", "genred.config", "genred.messages"}
 HOMES = {
-    "av": ["sources.file"],
+    "av": ["sources.file", "sources.frames", "sources.stream"],
     "click": ["cli", "listen", "timeline", "devices", "doctor", "check"],
     "matplotlib": ["timeline"],
     "onnx": ["runtime"],
@@ -24,6 +24,7 @@ HOMES = {
     "rich": ["cli", "timeline", "dashboard.*", "doctor", "doctor.*"],
     "sounddevice": ["sources.microphone"],
     "soxr": ["epoch"],
+    "urllib3": ["sources.client", "sources.why"],
     "zmq": ["publisher", "subscriber"],
 }
 ANYWHERE = {"numpy", "msgspec"}

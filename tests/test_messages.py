@@ -167,6 +167,16 @@ EXPECTED: dict[str, Message] = {
         text="epoch 1 begins, 48000 Hz",
         epoch=1,
     ),
+    "event-title": Event(
+        boot=BOOT,
+        station="radio",
+        seq=3,
+        time="2026-03-01T12:01:05.000000Z",
+        event="title",
+        text="title: Bix Beiderbecke - Singin' the Blues",
+        epoch=0,
+        title="Bix Beiderbecke - Singin' the Blues",
+    ),
     "event-loss": Event(
         boot=BOOT,
         station="kitchen",

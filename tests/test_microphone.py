@@ -13,7 +13,7 @@ from genred.ear import Ear
 from genred.errors import SourceLost
 from genred.ring import Block
 from genred.sources import Intake
-from genred.sources.microphone import BLOCK, Microphone, _Device, _Listener
+from genred.sources.microphone import BLOCK, Microphone, _Device, _Listener, _PortAudio
 
 RATE = 1000  # so that a ring holds 10 blocks, about
 
@@ -23,6 +23,21 @@ class Flags:
     """What the driver says of a block."""
 
     input_overflow: bool = False
+
+
+@dataclass
+class Stream:
+    """One of PortAudio's."""
+
+    starts: bool = False
+    closed: bool = False
+
+    def start(self) -> None:
+        if not self.starts:
+            raise OSError("the device is in use")
+
+    def close(self, *, ignore_errors: bool) -> None:
+        self.closed = ignore_errors
 
 
 def listening(device: _Device, *columns: slice, stop: threading.Event | None = None) -> list[Intake]:
@@ -55,6 +70,19 @@ def test_overflows_are_counted() -> None:
     for lost in (False, True, False, True, True):
         device._callback(sound(2), BLOCK, None, Flags(input_overflow=lost))
     assert [intake.overflows for intake in intakes] == [3, 3]
+
+
+def test_a_stream_that_does_not_start_is_closed() -> None:
+    """A device that is in use, tried again and again, leaves nothing open; only what has started counts as open."""
+    portaudio, stream = _PortAudio(), Stream()
+    with pytest.raises(OSError, match="in use"):
+        portaudio.start(stream)
+    assert (stream.closed, portaudio.opened) == (True, 0)
+    stream = Stream(starts=True)
+    portaudio.start(stream)
+    assert (stream.closed, portaudio.opened) == (False, 1)
+    portaudio.close(stream)
+    assert (stream.closed, portaudio.opened) == (True, 0)
 
 
 def test_the_callback_waits_for_nobody() -> None:

@@ -217,8 +217,9 @@ def test_a_new_format_closes_the_old_intake() -> None:
         assert new.rate_hz == 16000
 
 
-def test_what_can_wait_does_not_run_ahead() -> None:
-    """A file that begins again and again waits until the worker has taken what it began before."""
+@pytest.mark.parametrize(("clock", "live"), [("none", False), ("none", True), ("arrival", True)])
+def test_what_can_wait_does_not_run_ahead(clock: Clock, live: bool) -> None:
+    """A file or a stream that begins again and again waits until the worker has taken what it began before."""
     begun: list[int] = []
 
     def many(output: Output) -> None:
@@ -226,7 +227,8 @@ def test_what_can_wait_does_not_run_ahead() -> None:
             plays(10)(output)
             begun.append(number)
 
-    source = Script(many, live=False)
+    source = Script(many, live=live)
+    source.clock = clock
     worker = Worker(source)
     arrivals, taken = worker.supervisor.arrivals, 0
     while not source.done.is_set():

@@ -185,8 +185,9 @@ def test_warming_up_again(desk: Desk) -> None:
         assert [(e.reason, e.epoch, e.progress) for e in estimates] == [("warming-up", epoch, 0.25)]
 
 
-def test_too_short() -> None:
-    """A source that ends before its first window is told so, once, with the length of what was heard."""
+def test_too_short(caplog: pytest.LogCaptureFixture) -> None:
+    """A source that ends before its first window is told so, once, with the length of what was heard; and logged."""
+    caplog.set_level(logging.INFO)
     rig = Rig(FakeSource("none", live=False, finite=True))
     desk = Desk(rig)
     rig.connect()
@@ -199,6 +200,7 @@ def test_too_short() -> None:
     assert last.window_s == pytest.approx(0.2, abs=0.016)
     assert desk.publisher.take(Estimate) == []
     assert desk.worker.snapshot.finished
+    assert [record.message for record in caplog.records].count("s0: too-short") == 1
 
 
 # Trouble

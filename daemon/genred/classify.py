@@ -12,7 +12,8 @@ from .classifier import Classifier, Verdict
 from .epoch import Epoch, Geometry, Window
 from .errors import BatchError, SourceError
 from .features import Mfcc
-from .sources.file import Piece, check, decode
+from .sources.file import check, decode
+from .sources.frames import Piece
 
 HOP_FRAMES = 40
 BATCH = 16  # windows judged together
@@ -72,6 +73,8 @@ def listen_to(
 
 
 class _Listening:
+    """One file on its way through decoder, epochs and classifier."""
+
     def __init__(self, path: Path, classifier: Classifier, hop_frames: int, progress: Callable[[float], None]) -> None:
         self._path, self._classifier, self._progress = path, classifier, progress
         self._mfcc = Mfcc(classifier.card.spec)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
-            return super().main(*args, **extra)
+            sys.exit(super().main(*args, **extra | {"standalone_mode": False}))
+        except click.Abort:
+            sys.exit(INTERRUPTED)
         except Exception as error:
             sys.exit(_tell(error))
 
@@ -58,12 +61,25 @@ def _tell(error: Exception) -> int:
     if isinstance(error, GenredError):
         click.echo(f"genred: {plain(str(error))}", err=True)
         return error.exit_code
+    if isinstance(error, click.ClickException):
+        return _tell_usage(error)
     if isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None:
         click.echo(f"genred: cannot write the output: {error.strerror}", err=True)
         _drop_output()
         return 1
     log.error("genred has a fault and ends; please report this", exc_info=error)
     return FAULT
+
+
+def _tell_usage(error: click.ClickException) -> int:
+    """Say in one line what is wrong with the command line, and where it is explained; return the exit code."""
+    if not isinstance(error, click.UsageError) or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    text = error.format_message().rstrip(".")
+    command = error.ctx.command_path if error.ctx else "genred"
+    click.echo(f"genred: {text[:1].lower()}{plain(text[1:])} (see {command} --help)", err=True)
+    return error.exit_code
 
 
 def _drop_output() -> None:
@@ -262,10 +278,12 @@ def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
     genred classify song.mp3
     genred classify --json music/ > genres.jsonl
     """
-    from .timeline import classify_files
+    from .signals import heard_in_c
+    from .timeline import classify_files, leave
 
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s %(message)s")
-    raise SystemExit(classify_files(files, **options))
+    with heard_in_c(partial(leave, INTERRUPTED)):  # FFmpeg may chew on a damaged file for long
+        raise SystemExit(classify_files(files, **options))
 
 
 @main.command()

@@ -66,7 +66,7 @@ class Ear:
 class _FirstSecond(Intake):
     """Sets `stop` when HEARD_S are there."""
 
-    def overwrite(self, block: Block) -> None:
+    def overwrite(self, block: Block, sounded_s: float | None = None) -> None:  # noqa: ARG002 - the Intake's
         super().overwrite(block)
         if self.ring.written >= HEARD_S * self.rate_hz:
             self._stop.set()

@@ -164,7 +164,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     Attributes
     ----------
     event : str
-        ``state``, ``epoch``, ``signal``, ``loss``, ``overrun``, ``error``, ``reload`` or ``clock-step``.
+        ``state``, ``epoch``, ``title``, ``signal``, ``loss``, ``overrun``, ``error``, ``reload`` or ``clock-step``.
     text : str
         For people.
     state, previous : str
@@ -175,6 +175,8 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     duration_ms : float
         The same in time; of a ``clock-step``, how far the wall clock moved; of a ``signal`` that is over, how long it
         was so.
+    title : str
+        Of a ``title`` event: what the source says that it plays; empty if it says nothing any more.
     signal : str
         Of a ``signal`` event: what is wrong with the station's sound, or was.
     channel : int
@@ -185,13 +187,14 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
         The same in time: RFC 3339, UTC.
     """
 
-    event: Literal["state", "epoch", "signal", "loss", "overrun", "error", "reload", "clock-step"]
+    event: Literal["state", "epoch", "title", "signal", "loss", "overrun", "error", "reload", "clock-step"]
     text: str
     state: State | UnsetType = UNSET
     previous: State | UnsetType = UNSET
     epoch: int | UnsetType = UNSET
     samples: int | UnsetType = UNSET
     duration_ms: float | UnsetType = UNSET
+    title: str | UnsetType = UNSET
     signal: Signal | UnsetType = UNSET
     channel: int | UnsetType = UNSET
     begin_s: float | UnsetType = UNSET

@@ -19,6 +19,7 @@ from .errors import ModelError
 Provider = Literal["auto", "cuda", "cpu"]
 Array = NDArray[np.float32]
 
+CUDA_DRIVER = "libcuda.so.1"
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 _EXTERNAL_DATA = b"\x0a\x08location\x12"  # key "location" of TensorProto.external_data, as protobuf writes it
 _MOST_BYTES = 2**31  # of any protobuf message
@@ -103,7 +104,7 @@ def choose(content: bytes, path: Path, provider: Provider, threads: int) -> tupl
     """
     if provider == "cpu":
         return Graph(content, path, "cpu", threads), "cpu, as asked"
-    if not _cuda_driver():
+    if not has_driver():
         if provider == "cuda":
             raise ModelError("--provider cuda: the NVIDIA driver (libcuda) is not installed; use --provider cpu")
         return Graph(content, path, "cpu", threads), "cpu: no NVIDIA driver (libcuda) on this machine"
@@ -185,9 +186,10 @@ def _session(content: bytes, path: Path, provider: str, threads: int) -> Any:
             ) from error
 
 
-def _cuda_driver() -> bool:
+def has_driver(library: str = CUDA_DRIVER) -> bool:
+    """Whether the NVIDIA driver's `library` loads."""
     try:
-        ctypes.CDLL("libcuda.so.1")
+        ctypes.CDLL(library)
     except OSError:
         return False
     return True

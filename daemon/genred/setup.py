@@ -22,7 +22,7 @@ from .epoch import Epoch, Geometry
 from .features import Mfcc
 from .messages import Hello, StationInfo, counted
 from .runtime import read
-from .sources import Opened, open_source
+from .sources import Opened, open_source, shown
 from .station import NewEpoch, Station
 from .supervisor import Supervisor
 
@@ -118,7 +118,7 @@ def assemble(
     """Put together what has been opened and loaded."""
     entries = {entry.name: entry for entry in config.station}
     fresh = {name: _station(entries[name], source, model, wake) for name, source in opened.items()}
-    infos = tuple(StationInfo(name=e.name, uri=e.uri, tags=e.tags or UNSET) for e in config.station)
+    infos = tuple(StationInfo(name=e.name, uri=shown(e.uri), tags=e.tags or UNSET) for e in config.station)
     hello = reports.hello(__version__, model.classifier, config.hop, infos)
     if before is None:
         return Setup(config, model, fresh, hello)
@@ -127,7 +127,7 @@ def assemble(
 
 def _station(entry: StationConfig, opened: Opened, model: Model, wake: threading.Event) -> Station:
     supervisor = Supervisor(entry.name, opened.source, threading.Event(), wake)
-    return Station(entry.name, entry.uri, opened, model.new_epoch, supervisor, entry.signal)
+    return Station(entry.name, shown(entry.uri), opened, model.new_epoch, supervisor, entry.signal)
 
 
 def _differences(before: Setup, config: Config, model: Model) -> str:

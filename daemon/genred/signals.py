@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+UNHEARD_S = 1.0  # a main thread that has not heard of SIGINT by then is in C
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one when the terminal is closed
 
 
@@ -42,3 +44,28 @@ def has_terminal() -> bool:
     except OSError as error:
         return error.errno in SHORTAGES  # that says nothing of a terminal
     return True
+
+
+@contextmanager
+def heard_in_c(leave: Callable[[], None]) -> Iterator[None]:
+    """Call `leave`, in a thread of its own, if SIGINT comes while the main thread is in C and does not hear of it."""
+    done = threading.Event()
+    here, there = socket.socketpair()
+    there.setblocking(False)
+
+    def watch() -> None:
+        while numbers := here.recv(64):  # written by Python's own handler, whatever the main thread does
+            if signal.SIGINT in numbers and not done.wait(UNHEARD_S):
+                leave()
+
+    thread = threading.Thread(target=watch, name="signals", daemon=True)
+    before = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        signal.set_wakeup_fd(before)
+        there.close()
+        thread.join()
+        here.close()

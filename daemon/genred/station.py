@@ -24,6 +24,7 @@ from .messages import Counters, Event, Faults, State
 from .ring import Block
 from .sources import Intake, Opened, Stamp
 from .supervisor import Notice, Supervisor
+from .titles import Titles
 
 FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
 LOOK_S = 0.25  # a station is listened to at least so often
@@ -57,7 +58,9 @@ class Station:
 
     Parameters
     ----------
-    name, uri : str
+    name : str
+    uri : str
+        As it may be shown to everybody.
     opened : Opened
     new_epoch : callable
         Makes the Epoch of a rate.
@@ -104,6 +107,7 @@ class Station:
         self._listened_s = -math.inf
         self._books = Books()
         self.epochs = 0
+        self._titles = Titles()
 
     def wants(self, now_s: float) -> bool:
         """Whether to listen now; to ask costs little, to listen costs much the same for few samples as for many."""
@@ -116,16 +120,17 @@ class Station:
         self._books.settle()
         notice = self._supervisor.attend(now_s)
         dues: list[Due] = []
-        while self._connected(now_s):
+        while self._connect(now_s):
             closed = self._present.intake.closed
             dues += self._hear()
             if not closed:
                 break
-            self._watch(now_s)  # what is heard and over in one round has been running, too
+            self._watch(now_s)  # it may have come and gone since the last round, and was there all the same
             dues += self._finish()
         if notice is not None:  # taken before the audio was, so all the audio that it ends has been heard
             self._heed(notice, now_s)
         self._watch(now_s)
+        self._tell_title(now_s)
         self._listened_s = now_s
         return self._newest(dues) if self.source.live else dues
 
@@ -198,8 +203,8 @@ class Station:
         assert self.stretch is not None, "asked for only while connected"
         return self.stretch
 
-    def _connected(self, now_s: float) -> bool:
-        """Whether there is an intake to read; takes the next one if need be."""
+    def _connect(self, now_s: float) -> bool:
+        """Take the next connection if there is none and one has come; say whether there is one to read."""
         if self.stretch is None and self._supervisor.arrivals:
             intake = self._supervisor.arrivals.popleft()
             self._clock = None if self.source.clock == "none" else SampleClock(intake.rate_hz)
@@ -222,6 +227,7 @@ class Station:
             if missing or not left or stamp.position >= max(intake.wanted, intake.ring.oldest + 1):
                 dues += self._feed(stamp)  # at once what completes no window: a call costs more than its samples
                 dues += self._lose(missing, stamp) if missing else []
+        self._titles.hear(intake)
         return dues
 
     def _feed(self, stamp: Stamp) -> list[Due]:
@@ -255,7 +261,7 @@ class Station:
         """Let the clock see a delivery; return the samples it finds lost at a device. Elsewhere they come later."""
         if self._clock is None:
             return 0
-        self._clock.delivered(stamp.position + self._missing, stamp.monotonic_s)
+        self._clock.delivered(stamp.position + self._missing, stamp.sounded_s)
         samples = self._clock.lost()
         self._missing += samples
         if self.source.clock == "device":
@@ -318,7 +324,9 @@ class Station:
         """Take the last windows of a connection that is closed."""
         stretch = self._present
         at = stretch.intake.ring.written
-        dues = [self._due(window, Stamp(at, self._last_block_s)) for window in stretch.epoch.finish()]
+        dues = [
+            self._due(window, Stamp(at, self._last_block_s, self._last_block_s)) for window in stretch.epoch.finish()
+        ]
         self._books.close_intake(stretch.intake)
         self._end(at)
         return dues
@@ -349,6 +357,11 @@ class Station:
             self._become("silent", now_s)
         elif self.stretch.epoch.pushed:
             self._become("running", now_s)
+
+    def _tell_title(self, now_s: float) -> None:
+        if self.stretch is not None and (title := self._titles.new(now_s)) is not None:
+            text = f"title: {title}" if title else "no title"
+            self._tell(Event(event="title", text=text, epoch=self.stretch.number, title=title))
 
     def _become(self, state: State, now_s: float, text: str = "") -> None:
         self.text = text  # the reason may be another though the state is the same
@@ -383,6 +396,8 @@ def _event_of(change: Change, epoch: int) -> Event:
     )
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
+@np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
 def _mono(block: Block) -> Block:
     """Mix [N, channels] to [N]; a channel at a time takes a tenth of the time that ``mean(axis=1)`` does."""
     mono = block[:, 0].copy()

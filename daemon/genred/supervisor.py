@@ -67,9 +67,9 @@ class Attempt:
         self._intake: Intake | None = None
 
     def begin(self, rate_hz: int, channels: int = 1) -> Intake:
-        """Open an intake; the one before is closed. A source that can wait does not run ahead of the worker."""
+        """Open an intake; the one before is closed. What can wait does not run ahead of the worker."""
         self.close()
-        while self.arrivals and not self._source.live and not self.stop.is_set():
+        while self.arrivals and self._source.clock != "device" and not self.stop.is_set():
             self.stop.wait(FULL_WAIT_S)
         self._intake = Intake(rate_hz, channels, wake=self._wake, stop=self.stop)
         self.arrivals.append(self._intake)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,11 @@ from .messages import counted, plain
 from .runtime import Provider
 from .sources.file import duration_s
 
-AUDIO_SUFFIXES = frozenset(
-    [".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"]
-)
+AUDIO = """
+    aac ac3 aif aifc aiff amr ape au caf dff dsf dts eac3 flac m4a m4b mka mp1 mp2 mp3 mpc oga ogg opus ra shn snd spx
+    tak tta voc w64 wav wma wv
+"""  # what a folder is searched for; videos are not, but can be named
+SUFFIXES = frozenset(f".{kind}" for kind in AUDIO.split())
 
 
 def classify_files(
@@ -80,7 +83,7 @@ def _paths(patterns: tuple[str, ...]) -> Iterator[Path | SourceError]:
 
 def _inside(path: Path, pattern: str) -> list[Path]:
     if path.is_dir():
-        return [found for found in sorted(path.rglob("*")) if found.suffix.lower() in AUDIO_SUFFIXES]
+        return [found for found in sorted(path.rglob("*")) if found.suffix.lower() in SUFFIXES]
     if path.exists() or not any(sign in pattern for sign in "*?["):
         return [path]
     anchor = Path(path.anchor)
@@ -98,6 +101,12 @@ def _judge(path: Path | SourceError, classifier: Classifier, hop: int) -> Timeli
     with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
         task = progress.add_task(plain(path.name), total=duration_s(path) if seen else None)
         return listen_to(path, classifier, hop, lambda heard_s: progress.update(task, completed=heard_s))
+
+
+def leave(code: int) -> None:
+    """End the process at once, from any thread, and give the terminal back."""
+    Console(stderr=True).show_cursor()
+    os._exit(code)
 
 
 def as_text(timeline: Timeline) -> str:

@@ -70,7 +70,7 @@ class Worker:
         self._utc, self._wake = utc, wake
         self._newest: dict[str, Estimate] = {}
         self._histories = {station.name: History() for station in stations}
-        self._unripe: dict[str, tuple[int, int]] = {}  # epoch and hops of the last estimate without a window
+        self._unripe: dict[str, tuple[int, int, bool]] = {}  # epoch, hops, end: of the last estimate without a window
         self._epochs: dict[str, int] = {}  # of stations that have left: a name's epochs are numbered on
         self._load = Load()
         self._status_due_s = 0.0
@@ -190,10 +190,13 @@ class Worker:
         if stretch is None or stretch.epoch.due:
             return
         over = station.state == "ended"
-        progress = (stretch.number, -1 if over else stretch.epoch.frames // stretch.epoch.geometry.hop_frames)
-        if progress[1] and self._unripe.get(station.name) != progress:
+        hops = stretch.epoch.frames // stretch.epoch.geometry.hop_frames
+        progress = (stretch.number, hops, over)
+        if (hops or over) and self._unripe.get(station.name) != progress:
             self._unripe[station.name] = progress
             estimate = reports.unripe(station, stretch)
+            if over:
+                self._log_change(station.name, estimate)
             self._keep(station, estimate, time.monotonic())
             self._publisher.send(estimate)
 

@@ -39,7 +39,8 @@ def good(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("sources", "words"),
     [
-        (["http://radio.example/"], ["unknown scheme 'http'", "mic:, file:, demo:"]),
+        (["ftp://radio.example/"], ["unknown scheme 'ftp'", "mic:, file:, http:, https:, demo:"]),
+        (["http://user:secret@/x?token=secret"], ["http://***@/x?***", "names no host"]),
         (["missing.wav"], ["no file missing.wav"]),
         (["."], ["folder"]),
         (["empty.wav"], ["empty.wav is empty"]),

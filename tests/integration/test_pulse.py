@@ -121,7 +121,7 @@ class Recorder:
         recorder = self
 
         class Keeping(Intake):
-            def overwrite(self, block: np.ndarray) -> None:
+            def overwrite(self, block: np.ndarray, sounded_s: float | None = None) -> None:  # noqa: ARG002 - it keeps no times
                 recorder.blocks.append(block.copy())
 
         return Keeping(rate_hz, channels)

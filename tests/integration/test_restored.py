@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from wholly import windows
 
-from conftest import collect, subscribed
+from audio_files import encode
+from conftest import collect, music, subscribed
 from screens import Open, genred_command
 
 
@@ -145,3 +148,18 @@ def test_what_others_write_is_in_the_panel(terminal: Open) -> None:
     assert one.restored
     assert "ALSA lib: underrun" in one.text
     assert "a line of the log" not in one.text
+
+
+def test_an_interrupt_is_heard_in_c(terminal: Open, small_model: Path, tmp_path: Path) -> None:
+    """While FFmpeg searches many GB of zeros, Ctrl-C ends `genred classify` within seconds, and the cursor is back."""
+    path = encode(tmp_path / "x.mp3", music(3.0, 48000), 48000, "libmp3lame")
+    os.truncate(path, 40 * 2**30)
+    one = terminal(*genred_command("classify", path, "--model", small_model))
+    one.sees("x.mp3")
+    searched = Path(f"/proc/{one.process.pid}/io")
+    one.wait_for(lambda: int(searched.read_text().split()[1]) > 200 * 2**20)  # bytes read so far
+    began_s = time.monotonic()
+    one.type("\x03")
+    assert one.wait() == 130
+    assert time.monotonic() - began_s < 5 * 1.0
+    assert one.restored

@@ -75,6 +75,26 @@ def test_keys(run: Open) -> None:
     assert one.restored
 
 
+def test_a_paused_picture_stands_still(run: Open, endpoint: str) -> None:
+    """After p nothing moves while the daemon goes on; the next p shows what is heard now."""
+    one = run("demo:")
+    one.sees("● running")
+    one.type("p")
+    one.sees(" paused ")
+    before, told = one.lines, []
+    with subscribed(endpoint, "status") as subscriber:
+
+        def seconds_later() -> bool:
+            told.append(subscriber.receive(0.0))
+            return len(told) - told.count(None) > 3
+
+        one.wait_for(seconds_later)
+    assert one.lines == before
+    one.type("p")
+    one.wait_for(lambda: " paused " not in one.text)
+    assert one.lines[1:] != before[1:]
+
+
 def test_the_last_answers_stay(run: Open, tmp_path: Path) -> None:
     """After the end a line for each station is on the screen: its name, and what it heard last."""
     one = run("kitchen=demo:", write_wav(tmp_path / "brief.wav", music(3.0)))

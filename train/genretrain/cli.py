@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PREPARED = Path("data/gtzan")
 RESULTS = Path("train/results")
-SPLITS = ("random", "filtered")
+KINDS = ("random", "filtered", "fold")
 DEVICES = ("cpu", "cuda")
 
 
@@ -44,7 +44,16 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_fit, _add_export, _add_evaluate, _add_baseline, _add_ablation, _add_reproduce):
+    for add in (
+        _add_data,
+        _add_fit,
+        _add_export,
+        _add_evaluate,
+        _add_baseline,
+        _add_ablation,
+        _add_ladder,
+        _add_reproduce,
+    ):
         add(commands)
     return parser
 
@@ -70,7 +79,7 @@ def _add_fit(commands: Commands) -> None:
     fit.add_argument("recipe", type=Path, help="for example train/configs/crnn.toml")
     fit.add_argument("--data", type=Path, default=PREPARED)
     fit.add_argument("--seed", type=int, help="of split and initialisation, instead of the recipe's")
-    fit.add_argument("--split", choices=SPLITS, help="instead of the recipe's")
+    fit.add_argument("--split", choices=KINDS, help="instead of the recipe's")
     fit.add_argument(
         "--out", type=Path, help="folder of the run (default runs/<recipe>[-<split>][-<seed>], of those given)"
     )
@@ -101,7 +110,7 @@ def _add_baseline(commands: Commands) -> None:
     baseline = commands.add_parser("baseline", help="fit one of the older classifiers, and judge held-out tracks")
     baseline.add_argument("name", choices=["svm", "knn", "forest"])
     baseline.add_argument("--data", type=Path, default=PREPARED)
-    baseline.add_argument("--split", choices=SPLITS, default="random")
+    baseline.add_argument("--split", choices=KINDS, default="random")
     baseline.add_argument("--seed", type=int, default=0, help="of the split, and of the forest")
     baseline.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answer")
     baseline.set_defaults(run=_baseline)
@@ -114,6 +123,23 @@ def _add_ablation(commands: Commands) -> None:
     ablation.add_argument("--data", type=Path, required=True, help="GTZAN with genres/<genre>/ or audio/<genre>/")
     ablation.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answers")
     ablation.set_defaults(run=_ablation)
+
+
+def _add_calibrate(commands: Commands) -> None:
+    calibrate = commands.add_parser(
+        "calibrate", help="temperatures and thresholds into a model's card, from validation tracks and other sounds"
+    )
+    calibrate.add_argument("model", type=Path, help="for example models/genred.onnx")
+    calibrate.add_argument("--data", type=Path, required=True, help="GTZAN: logmel/")
+    calibrate.add_argument("--notmusic", type=Path, required=True, help="sounds: <kind>/<class>_<number>.ogg")
+    calibrate.add_argument("--results", type=Path, default=RESULTS, help="folder for the curves")
+    calibrate.set_defaults(run=_calibrate)
+
+
+def _add_ladder(commands: Commands) -> None:
+    ladder = commands.add_parser("ladder", help="what each step to genred's own network brought, from finished runs")
+    ladder.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    ladder.set_defaults(run=_ladder)
 
 
 def _add_reproduce(commands: Commands) -> None:
@@ -195,6 +221,18 @@ def _ablation(arguments: argparse.Namespace) -> None:
     from . import ablation, rows
 
     ablation.ablation(arguments.data, arguments.results, rows.RUNS / "ablation.json")
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from . import abstention
+
+    abstention.calibrate(arguments.model, arguments.data, arguments.notmusic, arguments.results)
+
+
+def _ladder(arguments: argparse.Namespace) -> None:
+    from . import ladder
+
+    ladder.collect(arguments.runs)
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

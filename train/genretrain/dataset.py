@@ -6,9 +6,7 @@ that is a gain in some band can be applied to them. One track is [T, n_mels], T 
 
 from __future__ import annotations
 
-import math
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genred.errors import BadInputError
-from genred.features import Frames, GainRule, MfccSpec, dct_basis, gain_of_log_mel, mel_edges
+from genred.features import Frames, GainRule, MfccSpec, dct_basis, gain_of_log_mel
 
 from . import gtzan
 from .progress import Progress
@@ -110,41 +108,26 @@ def _from_audio(files: dict[str, Path], data: Path) -> dict[str, NDArray[np.uint
     return tracks
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """What is done to a training crop, on its log-mels, before the MFCC.
+class Crops:
+    """Windows of MFCC cut from tracks, with the gain rule of the daemon applied to every track from its start.
 
     Attributes
     ----------
-    gain_db : float
-        Gain drawn from +- this; ``max(L + g, floor)``, as a quieter or louder input would be.
-    equaliser_db : float
-        Standard deviation of a smooth gain over the bands: three cosines, the first the strongest.
-    stretch, shift : float
-        Tempo and pitch are changed by up to this share, each for itself; read off between frames and bands.
-    time_masks, mask_frames : int
-        Stretches set to the floor, and their greatest length (SpecAugment, Park et al. 2019).
+    frames : LogMel
+        Levelled log-mels of all tracks, one after the other; [all frames, n_mels].
+    starts, lengths : NDArray
+        First frame of each track in `frames`, and how many it has; [tracks].
     """
-
-    gain_db: float = 0.0
-    equaliser_db: float = 0.0
-    stretch: float = 0.0
-    shift: float = 0.0
-    time_masks: int = 0
-    mask_frames: int = 0
-
-
-class Crops:
-    """Windows of MFCC cut from tracks, with the gain rule of the daemon applied to every track from its start."""
 
     def __init__(self, tracks: list[NDArray[np.uint8]], spec: MfccSpec, rule: GainRule, window: int) -> None:
         self.window = window
-        self._centres_hz = mel_edges(spec)[1:-1]  # [n_mels]
+        self.lengths = np.array([len(track) for track in tracks])
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.frames: LogMel = np.concatenate([self._levelled(decode(t), spec, rule) for t in tracks])
         self._basis = dct_basis(spec).astype(np.float32)  # [C, n_mels]
-        self._tracks = [self._levelled(decode(t), spec, rule) for t in tracks]
 
     def __len__(self) -> int:
-        return len(self._tracks)
+        return len(self.lengths)
 
     @staticmethod
     def _levelled(log_mel: LogMel, spec: MfccSpec, rule: GainRule) -> LogMel:
@@ -154,56 +137,27 @@ class Crops:
 
     def statistics(self) -> tuple[Frames, Frames]:
         """Mean and standard deviation of each coefficient over all frames of all tracks; both [C]."""
-        frames = np.concatenate([t @ self._basis.T for t in self._tracks])
+        frames = self.frames @ self._basis.T
         mean, deviation = frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)
         return mean.astype(np.float32), deviation.astype(np.float32)
 
-    def random(self, index: int, rng: np.random.Generator, augment: Augmentation, length: int = 0) -> Frames:
-        """One crop [T, C] of track `index`, at a random place, augmented; of `length` frames, or else the window."""
-        crop = self._cut(self._tracks[index], length or self.window, rng, augment)
-        bands = np.linspace(0.0, np.pi, crop.shape[1])
-        change = rng.uniform(-augment.gain_db, augment.gain_db) + sum(
-            rng.normal(0.0, augment.equaliser_db / k) * np.cos(k * bands) for k in (1, 2, 3)
-        )
-        crop = np.maximum(crop + np.asarray(change, np.float32), np.float32(FLOOR_DB))
-        for _ in range(augment.time_masks):
-            masked = int(rng.integers(min(augment.mask_frames, len(crop)) + 1))
-            at = int(rng.integers(len(crop) - masked + 1))
-            crop[at : at + masked] = FLOOR_DB
-        return crop @ self._basis.T
-
-    def _cut(self, track: LogMel, length: int, rng: np.random.Generator, augment: Augmentation) -> LogMel:
-        """`length` frames from a random place of `track`, its tempo and pitch changed."""
-        tempo = 1.0 + rng.uniform(-augment.stretch, augment.stretch) if augment.stretch else 1.0
-        span = math.ceil((length - 1) * tempo) + 1
-        start = int(rng.integers(max(len(track) - span, 0) + 1))
-        crop = _padded(track[start : start + span], span)
-        if augment.stretch:
-            crop = _between(crop, np.arange(length) * tempo, axis=0)
-        if augment.shift:
-            pitch = 1.0 + rng.uniform(-augment.shift, augment.shift)
-            bands = np.interp(self._centres_hz / pitch, self._centres_hz, np.arange(len(self._centres_hz)))
-            crop = _between(crop, bands, axis=1)
-        return crop
-
     def windows(self, index: int, hop: int) -> Frames:
         """Return all windows of track `index`, `hop` frames apart; shape [N, T, C]."""
-        frames = _padded(self._tracks[index], self.window) @ self._basis.T
+        track = self.frames[self.starts[index] :][: self.lengths[index]]
+        frames = _padded(track, self.window) @ self._basis.T
         starts = range(0, len(frames) - self.window + 1, hop)
         return np.stack([frames[s : s + self.window] for s in starts])
+
+
+def part(
+    tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], spec: MfccSpec, rule: GainRule, window: int
+) -> tuple[Crops, NDArray[np.int64]]:
+    """Crops and genre numbers of the tracks `names`."""
+    crops = Crops([tracks[name] for name in names], spec, rule, window)
+    return crops, np.array([gtzan.GENRES.index(gtzan.genre_of(name)) for name in names])
 
 
 def _padded(track: LogMel, length: int) -> LogMel:
     """`track` with floor after its end, so that there are `length` frames at least."""
     missing = length - len(track)
     return np.pad(track, ((0, missing), (0, 0)), constant_values=FLOOR_DB) if missing > 0 else track
-
-
-def _between(values: LogMel, at: NDArray[np.floating], axis: int) -> LogMel:
-    """Values at the positions `at` along `axis`, linear between neighbours."""
-    below = np.minimum(at.astype(int), values.shape[axis] - 1)
-    above = np.minimum(below + 1, values.shape[axis] - 1)
-    share = (at - below).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    low = values.take(below, axis)
-    between: LogMel = low + share * (values.take(above, axis) - low)
-    return between

@@ -57,7 +57,7 @@ def evaluate(model: Path, data: Path, results: Path = Path("train/results")) -> 
     report = results / f"{classifier.name}.json"
     touches = _touches(report) + 1
     tracks = dataset.load(data)
-    split = _split_of(classifier.card, list(tracks), data)
+    split = split_of(classifier.card, list(tracks), data)
     answers = {LOG_MEL: _from_log_mels(classifier, {name: tracks[name] for name in split.test})}
     if files := {name: path for name, path in gtzan.audio_files(data).items() if name in split.test}:
         answers[AUDIO] = _from_audio(classifier, files)
@@ -80,7 +80,8 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def _split_of(model_card: ModelCard, tracks: list[str], data: Path) -> gtzan.Split:
+def split_of(model_card: ModelCard, tracks: list[str], data: Path) -> gtzan.Split:
+    """Split of `tracks` that the model of this card was trained on; BadInputError if `data` does not give it."""
     training = model_card.training
     if not {"seed", "held_out"} <= training.keys():
         raise BadInputError("the model's card does not say how its data were split; make it with genretrain export")

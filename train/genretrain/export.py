@@ -26,7 +26,7 @@ from genred.errors import BadInputError, GenredError
 from genred.features import Frames, Mfcc
 
 from . import card, checkpoint, dataset, gtzan, recipe
-from .networks import CRNN, STEPS
+from .networks import STEPS, Rolled
 from .recipe import Recipe
 
 TOLERANCE = 1e-5  # of a probability, between torch and ONNX Runtime
@@ -36,7 +36,7 @@ _CHECKOUT = Path(__file__).parents[2]
 class Probabilities(nn.Module):
     """A network whose answer is probabilities instead of logits, and the steps that they were made of."""
 
-    def __init__(self, network: CRNN) -> None:
+    def __init__(self, network: Rolled) -> None:
         super().__init__()
         self.network = network
 
@@ -59,10 +59,8 @@ def export(run_folder: Path, out: Path, data: Path = Path("data/gtzan")) -> None
         If the file does not answer as the network does.
     """
     plan, network, record = checkpoint.load_best(run_folder)
-    if not isinstance(network, CRNN):
-        raise BadInputError(
-            f"{run_folder} is a {plan.network}, but only a crnn can be exported: genred knows its geometry"
-        )
+    if not isinstance(network, Rolled):
+        raise BadInputError(f"{run_folder} is a {plan.network}, but only a network that can be rolled is exported")
     split = gtzan.split(plan.split, list(dataset.load(data)), plan.seed)
     training = _training(plan, split, record, run_folder)
     model_card = _card(plan, network, training)
@@ -81,7 +79,7 @@ def export(run_folder: Path, out: Path, data: Path = Path("data/gtzan")) -> None
     print(f"{out}: epoch {record['epoch']}, differs from torch by at most {training['parity']:.1e}")
 
 
-def _card(plan: Recipe, network: CRNN, training: dict[str, Any]) -> ModelCard:
+def _card(plan: Recipe, network: Rolled, training: dict[str, Any]) -> ModelCard:
     return ModelCard(
         labels=gtzan.GENRES,
         spec=plan.spec,
@@ -109,7 +107,7 @@ def _training(plan: Recipe, split: gtzan.Split, record: dict[str, Any], run_fold
     }
 
 
-def _write_graph(network: CRNN, plan: Recipe, path: Path) -> None:
+def _write_graph(network: Rolled, plan: Recipe, path: Path) -> None:
     """Trace the network; torch's TorchScript exporter keeps weights in the file and axes as they are named."""
     with warnings.catch_warnings():
         # One about the exporter's age, one about LSTMs without a batch axis of their own: `_parity` has three sizes.
@@ -136,7 +134,7 @@ def _hide_steps(path: Path) -> None:
     onnx.save(model, path)
 
 
-def _parity(network: CRNN, plan: Recipe, path: Path) -> float:
+def _parity(network: Rolled, plan: Recipe, path: Path) -> float:
     """Greatest difference of a probability between the network and the file at `path`, as the daemon runs it."""
     classifier = Classifier(path, "cpu")
     differences = []
@@ -152,7 +150,7 @@ def _parity(network: CRNN, plan: Recipe, path: Path) -> float:
     return max(differences)
 
 
-def _inputs(network: CRNN, plan: Recipe) -> Iterator[Frames]:
+def _inputs(network: Rolled, plan: Recipe) -> Iterator[Frames]:
     """Windows like the training set's in three batch sizes and three lengths, and one of silence."""
     rng = np.random.default_rng(0)
     mean, deviation = network.standardise.mean.numpy(), network.standardise.deviation.numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,31 @@ def draw_curves(runs: list[Judged], title: str, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     _save(figure, path)
+
+
+def draw_reliability(
+    samples: list[tuple[float, NDArray[np.float64], NDArray[np.float64]]], bins: int, path: Path
+) -> None:
+    """Draw the share right against the confidence, in `bins`, of each of `samples`: seconds, confidence, right."""
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    every = figure.subplots(1, len(samples), sharey=True, squeeze=False)[0]
+    for axes, (seconds, confidence, right) in zip(every, samples, strict=True):
+        where = np.minimum((confidence * bins).astype(int), bins - 1)
+        n = np.bincount(where, minlength=bins)
+        held = n > 0
+        means = np.bincount(where, confidence, minlength=bins)[held] / n[held]
+        shares = np.bincount(where, right, minlength=bins)[held] / n[held]
+        axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
+        axes.errorbar(means, shares, np.sqrt(shares * (1 - shares) / n[held]), fmt=".", color="tab:blue")
+        axes.bar((np.arange(bins) + 0.5) / bins, 0.3 * n / n.max(), 0.9 / bins, color="lightsteelblue")
+        axes.set(title=f"{seconds:.0f} s", xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
+    every[0].set_ylabel("share right; bars: how many")
+    _save(figure, path)
+
+
+def beside(picture: Path, text: Path) -> str:
+    """Path of `picture` as a link in `text`."""
+    return os.path.relpath(picture, text.parent)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -20,7 +20,9 @@ TRACKS_PER_GENRE = 100
 DAMAGED = {"jazz.00054": "unreadable in the public copies"}
 TRACKS = [f"{g}.{i:05}" for g in GENRES for i in range(TRACKS_PER_GENRE) if f"{g}.{i:05}" not in DAMAGED]
 AUDIO_SUFFIXES = (".wav", ".au", ".ogg", ".flac", ".mp3")
-SPLITS = ("random", "filtered")
+SPLITS = ("random", "filtered")  # of the comparison with the paper
+KINDS = (*SPLITS, "fold")
+FOLDS = 5
 LISTS = Path(__file__).parents[1] / "splits"  # of the checkout
 
 
@@ -83,8 +85,9 @@ class Split:
 
 
 def split(kind: str, tracks: list[str], seed: int) -> Split:
-    """Split `tracks` as `kind` says, one of `SPLITS`; `seed` matters to the random one only."""
-    return random_split(tracks, seed) if kind == "random" else filtered_split(tracks)
+    """Split `tracks` as `kind` says, one of `KINDS`; of the folds, `seed` is the number."""
+    kinds = {"random": random_split, "fold": fold_split}
+    return kinds[kind](tracks, seed) if kind in kinds else filtered_split(tracks)
 
 
 def random_split(tracks: list[str], seed: int) -> Split:
@@ -93,16 +96,27 @@ def random_split(tracks: list[str], seed: int) -> Split:
     An eighth of the 80 % is the validation part, so the parts are 70:10:20. The same `seed` and tracks give the same
     split on every machine.
     """
+    return _by_shares(f"random, seed {seed}", tracks, np.random.default_rng(seed), turn=0)
+
+
+def fold_split(tracks: list[str], fold: int) -> Split:
+    """Split `tracks` as the random split does, but so that the test parts of folds 0 to 4 hold every track once."""
+    return _by_shares(f"fold {fold} of {FOLDS}", tracks, np.random.default_rng(FOLDS), turn=fold % FOLDS)
+
+
+def _by_shares(name: str, tracks: list[str], rng: np.random.Generator, turn: int) -> Split:
+    """Shuffle each genre, turn it by `turn` fifths, and cut it in 20 % test, 10 % validation and the rest."""
     parts: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
-    rng = np.random.default_rng(seed)
     for genre in GENRES:
         names = sorted(t for t in tracks if genre_of(t) == genre)
         names = [names[i] for i in rng.permutation(len(names))]
-        test, valid = round(len(names) * 0.2), round(len(names) * 0.1)
+        first, stop = (round(len(names) * fifth / FOLDS) for fifth in (turn, turn + 1))
+        names = names[first:] + names[:first]
+        test, valid = stop - first, round(len(names) * 0.1)
         parts["test"] += names[:test]
         parts["valid"] += names[test : test + valid]
         parts["train"] += names[test + valid :]
-    return Split(f"random, seed {seed}", *(tuple(sorted(parts[p])) for p in ("train", "valid", "test")))
+    return Split(name, *(tuple(sorted(parts[p])) for p in ("train", "valid", "test")))
 
 
 def filtered_split(tracks: list[str]) -> Split:

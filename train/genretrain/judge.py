@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from genred.classify import HOP_FRAMES
 from genred.errors import BadInputError
 
-from . import atomic, checkpoint, dataset, gtzan
-from .progress import Progress
+from . import atomic, checkpoint, dataset, gtzan, horizons
 from .recipe import Recipe
 
 RESULTS = Path("train/results/runs")
@@ -67,33 +63,32 @@ def run(folder: Path, data: Path, results: Path = RESULTS) -> None:
     _, best, record = checkpoint.load_best(folder)
     tracks = dataset.load(data)
     split = gtzan.split(plan.split, list(tracks), plan.seed)
-    crops = dataset.Crops([tracks[name] for name in split.test], plan.spec, plan.gain, plan.window)
+    crops, truth = dataset.part(tracks, split.test, plan.spec, plan.gain, plan.window)
+    name = folder.absolute().name
+    heard = {
+        reading: horizons.hear(horizons.of_network(network), crops, truth, plan.window)
+        for reading, network in (("last", last), ("best", best))
+    }
     judged = Judged(
-        row=row_of(folder.absolute().name, plan),
+        row=row_of(name, plan),
         split=plan.split,
         seed=plan.seed,
         held_out=split.held_out,
         settings={"epochs": epochs, "best_epoch": record["epoch"], "valid_accuracy": record["valid_accuracy"]},
-        readings={name: answers(network, split.test, crops) for name, network in (("last", last), ("best", best))},
+        readings={reading: dict(zip(split.test, of.genres(), strict=True)) for reading, of in heard.items()},
         curve=[json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()],
         touches=2 if plan.record_test else 1,
     )
-    save(judged, results / f"{folder.absolute().name}.json")
+    save(judged, results / f"{name}.json")
+    if plan.shortest:
+        valid = dataset.part(tracks, split.valid, plan.spec, plan.gain, plan.window)
+        study = horizons.study(horizons.of_network(best), valid, (crops, truth), plan.spec, plan.shortest)
+        horizons.save(study, results.parent / "horizons" / f"{name}.json")
 
 
 def row_of(run: str, plan: Recipe) -> str:
     """Name of the recipe in the name of a run: ``cnn`` of ``cnn-filtered-1``."""
     return run.removesuffix(f"-{plan.seed}").removesuffix(f"-{plan.split}")
-
-
-@torch.no_grad()
-def answers(network: nn.Module, names: tuple[str, ...], crops: dataset.Crops) -> dict[str, str]:
-    """Genre by track: the greatest of the mean probabilities over its windows at the daemon's hop."""
-    genres = {}
-    for index in Progress(range(len(crops)), "judge"):
-        windows = torch.from_numpy(crops.windows(index, HOP_FRAMES))  # [N, T, C]
-        genres[names[index]] = gtzan.GENRES[int(network(windows).softmax(1).mean(0).argmax())]
-    return genres
 
 
 def accuracy(genres: dict[str, str]) -> float:

@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import checkpoint, dataset, gtzan
+from .augment import Deck
 from .checkpoint import Run
 from .progress import Progress
 from .recipe import SMALLEST, Recipe
 
 VALIDATION_HOP = 280  # frames: two windows, the whole of a GTZAN track
+VALIDATION_BATCH = 64  # windows
+HORIZONS = (128, 208, 432)  # frames, 3, 5 and 10 s: also judged of a network that learns from crops of many lengths
 UNSHOWN = ("epoch", "test_accuracy")  # the bar has the one already; whoever sees the other may choose by it
 
 
@@ -36,20 +40,21 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     """
     tracks = dataset.load(data)
     split = gtzan.split(plan.split, list(tracks), plan.seed)
-    train, labels = _part(tracks, split.train, plan)
-    valid, truth = _part(tracks, split.valid, plan)
-    test = _part(tracks, split.test, plan) if plan.record_test else None
+    train, labels = dataset.part(tracks, split.train, plan.spec, plan.gain, plan.window)
+    valid = _exam(tracks, split.valid, plan, device)
+    test = _exam(tracks, split.test, plan, device) if plan.record_test else None
 
     run, identity = _start(plan, train, device), checkpoint.identity(plan)
+    lesson = Lesson(Deck(train, plan.spec, device), labels)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.resume(run, plan, out / "checkpoint.pt")
 
     bar = Progress(range(run.epoch, plan.epochs), "fit", done=run.epoch)
     for epoch in bar:
         started = time.monotonic()
-        loss, train_accuracy = _train_epoch(run, plan, train, labels, device)
+        loss, train_accuracy = _train_epoch(run, plan, lesson, device)
         run.epoch = epoch + 1
-        accuracy, valid_loss = validate(run.averaged, valid, truth, plan, device)
+        accuracy, valid_loss = validate(run.averaged, valid, plan, device)
         row = {
             "epoch": run.epoch,
             "loss": round(loss, 4),
@@ -58,8 +63,10 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
             "valid_accuracy": round(accuracy, 4),
             "tracks_per_second": round(len(train) / (time.monotonic() - started), 1),
         }
+        for frames in HORIZONS if plan.shortest else ():
+            row[f"valid_accuracy_{frames}"] = round(validate(run.averaged, valid, plan, device, frames)[0], 4)
         if test:
-            row["test_accuracy"] = round(validate(run.averaged, *test, plan, device)[0], 4)
+            row["test_accuracy"] = round(validate(run.averaged, test, plan, device)[0], 4)
         bar.note = ", ".join(f"{key} {value}" for key, value in row.items() if key not in UNSHOWN)
         if (accuracy, -valid_loss) > run.best:
             run.best = (accuracy, -valid_loss)
@@ -70,6 +77,23 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     _tell_best(out, plan)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from: tracks, and their genre numbers [tracks]."""
+
+    deck: Deck
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What is judged: windows [N, T, C], the track of each [N], and the genre numbers of the tracks."""
+
+    windows: Tensor
+    track: NDArray[np.int64]
+    truth: NDArray[np.int64]
+
+
 def _tell_best(out: Path, plan: Recipe) -> None:
     _, _, record = checkpoint.load_best(out)
     print(
@@ -78,12 +102,11 @@ def _tell_best(out: Path, plan: Recipe) -> None:
     )
 
 
-def _part(
-    tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Recipe
-) -> tuple[dataset.Crops, NDArray[np.int64]]:
-    """Crops and genre numbers of the tracks `names`."""
-    crops = dataset.Crops([tracks[name] for name in names], plan.spec, plan.gain, plan.window)
-    return crops, np.array([gtzan.GENRES.index(gtzan.genre_of(name)) for name in names])
+def _exam(tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Recipe, device: str) -> Exam:
+    crops, truth = dataset.part(tracks, names, plan.spec, plan.gain, plan.window)
+    windows = [crops.windows(index, VALIDATION_HOP) for index in range(len(crops))]
+    track = np.repeat(np.arange(len(crops)), [len(of_track) for of_track in windows])
+    return Exam(torch.from_numpy(np.concatenate(windows)).to(device), track, truth)
 
 
 def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
@@ -97,22 +120,21 @@ def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
     return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
 
 
-def _train_epoch(
-    run: Run, plan: Recipe, train: dataset.Crops, labels: NDArray[np.int64], device: str
-) -> tuple[float, float]:
+def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[float, float]:
     """One pass over the tracks in random order; returns the mean loss and the share of crops that were answered right.
 
     A mixed crop counts as the genre that it has more of.
     """
-    order = run.rng.permutation(len(train))
+    order = run.rng.permutation(len(lesson.labels))
     batches = np.array_split(order, math.ceil(len(order) / plan.batch))
-    losses, right = [], 0
+    losses, right = [], []
     run.network.train()
     for number, batch in enumerate(batches):
         _set_rate(run.optimiser, plan, run.epoch + number / len(batches))
         length = crop_frames(plan, run.rng)
-        crops = torch.from_numpy(np.stack([train.random(i, run.rng, plan.augment, length) for i in batch])).to(device)
-        target = nn.functional.one_hot(torch.from_numpy(labels[batch]), len(gtzan.GENRES)).float().to(device)
+        crops = lesson.deck.draw(batch, run.rng, plan.augment, length)
+        genres = torch.from_numpy(lesson.labels[batch]).to(device)
+        target = nn.functional.one_hot(genres, len(gtzan.GENRES)).float()
         if plan.mixup:
             share = float(run.rng.beta(plan.mixup, plan.mixup))
             crops, target = (share * x + (1 - share) * x.roll(1, 0) for x in (crops, target))
@@ -124,9 +146,9 @@ def _train_epoch(
         nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
         run.optimiser.step()
         _average(run, plan)
-        losses.append(loss.item())
-        right += int((answers[:, -1].argmax(1) == target.argmax(1)).sum())
-    return float(np.mean(losses)), right / len(order)
+        losses.append(loss.detach())
+        right.append((answers[:, -1].argmax(1) == target.argmax(1)).sum())
+    return float(torch.stack(losses).mean()), int(torch.stack(right).sum()) / len(order)
 
 
 def loss_of(answers: Tensor, target: Tensor, plan: Recipe) -> Tensor:
@@ -169,17 +191,21 @@ def _average(run: Run, plan: Recipe) -> None:
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, crops: dataset.Crops, truth: NDArray[np.int64], plan: Recipe, device: str
+    network: nn.Module, exam: Exam, plan: Recipe, device: str, frames: int | None = None
 ) -> tuple[float, float]:
-    """Accuracy and mean negative log-likelihood per track; a track's answer is its windows' mean probability."""
+    """Accuracy and mean negative log-likelihood per track, of the first `frames` of each window, or of all.
+
+    A track's answer is its windows' mean probability.
+    """
     network.eval()
     answers = []
-    for index in range(len(crops)):
-        windows = torch.from_numpy(crops.windows(index, VALIDATION_HOP)).to(device)
+    for windows in torch.split(exam.windows[:, :frames], VALIDATION_BATCH):
         with torch.autocast(device, torch.bfloat16, enabled=plan.mixed_precision):
             logits: Tensor = network(windows)  # [N, K]
-        probabilities = logits.float().softmax(1).mean(0)  # [K]
-        answers.append(probabilities.cpu().numpy())
-    table = np.stack(answers)  # [tracks, K]
-    likelihood = table[np.arange(len(truth)), truth]
-    return float((table.argmax(1) == truth).mean()), float(-np.log(np.maximum(likelihood, 1e-12)).mean())
+        answers.append(logits.float().softmax(1))
+    probabilities = torch.cat(answers).cpu().numpy()
+    table = np.zeros((len(exam.truth), probabilities.shape[1]))  # [tracks, K]
+    np.add.at(table, exam.track, probabilities)
+    table /= np.bincount(exam.track)[:, None]
+    likelihood = table[np.arange(len(exam.truth)), exam.truth]
+    return float((table.argmax(1) == exam.truth).mean()), float(-np.log(np.maximum(likelihood, 1e-12)).mean())

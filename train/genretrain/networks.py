@@ -6,6 +6,8 @@ itself with the training set's statistics, and answers logits [B, K].
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,26 @@ class Network(nn.Module):
         return logits.unsqueeze(1)  # [B, 1, K]
 
 
+class Rolled(Network):
+    """A network in two parts, so that it can be rolled: convolutions, local in time, and what looks over a window."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Logits [B, K] of MFCC `frames` [B, T, C]."""
+        return self.over_steps(self.steps(frames))
+
+    def steps(self, frames: Tensor) -> Tensor:
+        """Return what is local in time: steps [B, S, F] of MFCC `frames` [B, T, C]."""
+        raise NotImplementedError
+
+    def over_steps(self, steps: Tensor) -> Tensor:
+        """Logits [B, K] of `steps` [B, S, F]."""
+        raise NotImplementedError
+
+    def geometry(self) -> dict[str, object]:
+        """What an engine must know to run the network over a moving window (the card's ``geometry``)."""
+        raise NotImplementedError
+
+
 class Convolutions(nn.Sequential):
     """The paper's three blocks of convolution, ReLU, batch normalisation, pooling: [B, 1, T, C] -> [B, 256, T/8, C/8].
 
@@ -65,7 +87,7 @@ class Convolutions(nn.Sequential):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-class CRNN(Network):
+class CRNN(Rolled):
     """The paper's network (section IV.C): three convolutions, two LSTMs, two dense layers. Any T will do."""
 
     RECURRENT = (256, 128)
@@ -80,10 +102,6 @@ class CRNN(Network):
         self.dense = nn.Linear(self.RECURRENT[1], self.DENSE)
         self.dropout = nn.Dropout(self.DROPOUT)
         self.output = nn.Linear(self.DENSE, n_classes)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Logits [B, K] of MFCC `frames` [B, T, C]."""
-        return self.over_steps(self.steps(frames))
 
     def steps(self, frames: Tensor) -> Tensor:
         """Return what is local in time: steps [B, T/8, 256 * C/8] of MFCC `frames` [B, T, C]."""
@@ -171,4 +189,82 @@ class DNN(Network):
         return logits
 
 
-NETWORKS: dict[str, type[Network]] = {"crnn": CRNN, "cnn": CNN, "dnn": DNN}
+class Genred(Rolled):
+    """genred's own: convolutions that see mel bands, a GRU, and the mean over time of what both say. Any T will do.
+
+    A chord shifted in pitch is the same picture elsewhere in mel bands, but another picture in coefficients: so the
+    cosine transform is undone first, as far as the coefficients allow. Taking the mean over the window, instead of the
+    last state, makes an answer after three seconds the same kind of thing as one after twenty-three.
+    """
+
+    BANDS, DECIBELS = 64, 20.0  # values of a frame after the inverse transform, and what is 1 in them
+    KERNEL = 3
+    BLOCKS = ((32, 2, 2), (64, 2, 2), (128, 2, 2), (160, 1, 2))  # filters, pooling over time and over bands
+    RECURRENT, DENSE = 128, 128
+    SPATIAL_DROPOUT, DROPOUT = 0.1, 0.5
+
+    bands: Tensor
+
+    def __init__(self, n_mfcc: int, n_classes: int, window: int = 1000) -> None:
+        super().__init__(n_mfcc, n_classes, window)
+        self.register_buffer("bands", inverse_dct(n_mfcc, self.BANDS))
+        layers: list[nn.Module] = []
+        inputs, left = 1, self.BANDS
+        for filters, over_time, over_bands in self.BLOCKS:
+            layers += [
+                nn.Conv2d(inputs, filters, self.KERNEL, padding="same", bias=False),
+                nn.BatchNorm2d(filters),
+                nn.ReLU(),
+                nn.MaxPool2d((over_time, over_bands)),
+                nn.Dropout2d(self.SPATIAL_DROPOUT),
+            ]
+            inputs, left = filters, left // over_bands
+        self.convolutions = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        features = inputs * left
+        self.gru = nn.GRU(features, self.RECURRENT, batch_first=True)
+        self.dense = nn.Linear(features + self.RECURRENT, self.DENSE)
+        self.dropout = nn.Dropout(self.DROPOUT)
+        self.output = nn.Linear(self.DENSE, n_classes)
+
+    def steps(self, frames: Tensor) -> Tensor:
+        """Return what is local in time: steps [B, T/8, F] of MFCC `frames` [B, T, C]."""
+        x = (frames - self.standardise.mean) @ self.bands / self.DECIBELS  # [B, T, 64]
+        x = self.convolutions(x.unsqueeze(1))  # [B, 160, T/8, 4]
+        steps: Tensor = x.permute(0, 2, 1, 3).flatten(2).float()  # [B, T/8, 640]
+        return steps
+
+    def over_steps(self, steps: Tensor) -> Tensor:
+        """Logits [B, K] of `steps` [B, T/8, F]."""
+        states, _ = self.gru(steps)  # [B, T/8, 128]
+        x = torch.cat([steps.mean(1), states.float().mean(1)], 1)  # [B, 768]
+        x = torch.relu(self.dense(self.dropout(x)))  # [B, 128]
+        logits: Tensor = self.output(x)  # [B, K]
+        return logits
+
+    def geometry(self) -> dict[str, object]:
+        """What an engine must know to run the network over a moving window (the card's ``geometry``)."""
+        return {
+            "bands": self.BANDS,
+            "convolutions": [
+                {"kernel": self.KERNEL, "padding": "same", "filters": filters, "pooling": over_time}
+                for filters, over_time, _ in self.BLOCKS
+            ],
+            "steps": STEPS,
+            "recurrent": [self.RECURRENT],
+            "dense": self.DENSE,
+        }
+
+
+def inverse_dct(n_mfcc: int, bands: int, n_mels: int = 128) -> Tensor:
+    """Matrix [C, bands]: `n_mfcc` coefficients of a log-mel spectrum of `n_mels` -> `bands` values of it, smoothed.
+
+    The inverse of the orthonormal DCT-II, read at `bands` places instead of `n_mels`.
+    """
+    place = (torch.arange(bands, dtype=torch.float64) + 0.5) / bands
+    order = torch.arange(n_mfcc, dtype=torch.float64)[:, None]
+    basis = torch.cos(math.pi * order * place) * math.sqrt(2.0 / n_mels)
+    basis[0] /= math.sqrt(2.0)
+    return basis.float()
+
+
+NETWORKS: dict[str, type[Network]] = {"crnn": CRNN, "cnn": CNN, "dnn": DNN, "genred": Genred}

@@ -11,8 +11,9 @@ from typing import Any, TypeVar, get_type_hints
 from genred.errors import ConfigError
 from genred.features import GainRule, MfccSpec
 
-from .dataset import ARCHIVED, Augmentation
-from .gtzan import SPLITS
+from .augment import Augmentation
+from .dataset import ARCHIVED
+from .gtzan import KINDS
 from .networks import NETWORKS, Convolutions
 
 R = TypeVar("R")
@@ -31,7 +32,8 @@ class Recipe:
     seed : int
         Fixes the random split, the initialisation and every draw.
     split : str
-        ``random``, as the paper's, or ``filtered``, the published lists without GTZAN's faults.
+        ``random``, as the paper's; ``filtered``, the published lists without GTZAN's faults; ``fold``, of which the
+        seed is the number: the test parts of folds 0 to 4 are all of GTZAN.
     window : int
         Frames that are judged, and of a crop.
     shortest : int
@@ -83,11 +85,12 @@ class Recipe:
         positive = "epochs batch learning_rate gain.interval_frames gain.history gain.step_db"
         not_negative = (
             "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.stretch augment.shift"
-            " augment.mask_frames"
+            " augment.mask_frames augment.mask_bands"
         )
+        shares = "augment.room augment.noise augment.line replication"
         rules = [
             ("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
-            ("split", self.split in SPLITS, f"one of {', '.join(SPLITS)}"),
+            ("split", self.split in KINDS, f"one of {', '.join(KINDS)}"),
             ("window", self.window >= SMALLEST, f"at least {SMALLEST}"),
             ("shortest", not self.shortest or SMALLEST <= self.shortest <= self.window, "0, or up to the window"),
             ("shortest", not self.shortest or self.network != "dnn", "0: a dnn knows one length only"),
@@ -96,12 +99,12 @@ class Recipe:
             ("spec.n_mfcc", self.spec.n_mfcc >= SMALLEST, f"at least {SMALLEST}"),
             ("spec", self.spec == archived, "what the log-mels were made with; only n_mfcc can be chosen"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
-            ("replication", 0 <= self.replication <= 1, "from 0 to 1"),
             ("replication", not self.replication or self.network == "crnn", "0: only a crnn answers after every step"),
             ("average", 0 <= self.average < 1, "at least 0 and below 1"),
             ("augment.mask_frames", self.augment.mask_frames <= self.window, "at most the window"),
             *((name, attrgetter(name)(self) > 0, "positive") for name in positive.split()),
             *((name, attrgetter(name)(self) >= 0, "at least 0") for name in not_negative.split()),
+            *((name, 0 <= attrgetter(name)(self) <= 1, "from 0 to 1") for name in shares.split()),
         ]
         for name, fits, must_be in rules:
             if not fits:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from genred.classify import HOP_FRAMES
 
-from . import assumptions, atomic, bootstrap, claims, draws, figures, judge, markdown, rows, shipped, trials
+from . import (
+    assumptions,
+    atomic,
+    bootstrap,
+    calibration,
+    claims,
+    draws,
+    figures,
+    judge,
+    ladder,
+    markdown,
+    own,
+    rows,
+    shipped,
+    trials,
+)
 from .claims import Runs
 from .judge import Judged
 
@@ -51,6 +65,9 @@ def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGUR
         "The luck of the draw": draws.luck(runs),
         "What zero crossing rate and chroma add": _ablation(results.parent / "ablation.json"),
         "Assumptions": assumptions.text(runs),
+        "genred's own network": own.text(results),
+        "The ladder to it": ladder.text(results.parent / "ladder.json"),
+        "Its calibration": calibration.text(pictures, out, results.parent / "horizons"),
     }
     lost = ", ".join(f"`{row}`" for row in rows.LOST_LOOKS)
     head = _HEAD.format(hop=HOP_FRAMES, draws=bootstrap.DRAWS, lost=lost)
@@ -143,4 +160,4 @@ def _figures(runs: Runs, pictures: Path, out: Path) -> str:
 
 
 def _picture(title: str, path: Path, out: Path) -> str:
-    return f"{title[0].upper()}{title[1:]}\n\n![{title}]({os.path.relpath(path, out.parent)})"
+    return f"{title[0].upper()}{title[1:]}\n\n![{title}]({figures.beside(path, out)})"

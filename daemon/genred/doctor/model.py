@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -12,13 +11,12 @@ import numpy as np
 
 from ..classifier import Classifier
 from ..errors import ModelError
-from ..runtime import Provider
+from ..runtime import CUDA_DRIVER, Provider, has_driver
 from .finding import Finding, failed
 
 MOST_RUNS = 15
 RUNS_S = 1.0  # no new run is begun after so long
 HOP_FRAMES = 40  # between two answers, by default
-CUDA_DRIVER = "libcuda.so.1"
 
 Load = Callable[[Provider], Classifier]
 
@@ -52,9 +50,7 @@ def check_cuda(load: Load, driver: str = CUDA_DRIVER) -> Iterable[Finding]:
         load("cpu")
     except ModelError:
         return []  # check_model tells
-    try:
-        ctypes.CDLL(driver)
-    except OSError:
+    if not has_driver(driver):
         return [Finding("cuda", "ok", f"not tried: there is no NVIDIA driver ({driver})")]
     try:
         return [_timed("cuda", load("cuda"))]

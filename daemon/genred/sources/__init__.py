@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..errors import SourceError, SourceLost
-from .intake import Intake, Stamp
+from .intake import Intake, Stamp, Title
 from .uri import Options, gain, named, split_uri
+from .url import shown
 
 Clock = Literal["device", "arrival", "none"]
 
@@ -96,6 +97,10 @@ def _make(scheme: str, target: str, options: Options) -> Source:
         from .file import AudioFile
 
         return AudioFile.from_options(target, options)
+    if scheme in ("http", "https"):
+        from .network import Network
+
+        return Network.from_options(target, options)
     if scheme == "demo":
         from .demo import Demo
 
@@ -120,4 +125,16 @@ def default_uri() -> tuple[str, str]:
     return "mic:", f"the default input, {name}"
 
 
-__all__ = ["Clock", "Intake", "Opened", "Output", "Source", "Stamp", "default_uri", "named", "open_source"]
+__all__ = [
+    "Clock",
+    "Intake",
+    "Opened",
+    "Output",
+    "Source",
+    "Stamp",
+    "Title",
+    "default_uri",
+    "named",
+    "open_source",
+    "shown",
+]

@@ -5,34 +5,20 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from ..errors import SourceError
-from ..features import Samples
-from ..ring import Block
 from . import Clock, Output
+from .frames import Piece, as_piece
 from .uri import Options, choice, flag
 
-av.logging.set_level(av.logging.PANIC)  # libav would write to the terminal by itself
 BLOCK_S = 0.1  # a paced file is handed over in pieces of this length
 PATIENCE_S = 20.0  # to open a file, and between two packets: libav searches many GB of zeros without Ctrl-C
 PLAYLISTS = (b"#EXTM3U", b"ffconcat")
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of this process or machine, no damage of the file
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Decoded audio: `block` [N, 1] at `rate_hz`."""
-
-    rate_hz: int
-    block: Block
 
 
 def check(path: Path) -> None:
@@ -92,7 +78,7 @@ def decode(path: Path, on_error: Callable[[], None] = lambda: None) -> Iterator[
                 if packet is None:
                     return
                 for frame in packet.decode():
-                    yield _piece(frame)
+                    yield as_piece(frame)
             except av.error.EOFError:
                 return
             except av.error.ExitError:  # nothing found for PATIENCE_S
@@ -127,25 +113,6 @@ def _open(path: Path) -> InputContainer:
 def _url(path: Path) -> str:
     """Name `path` so that FFmpeg takes it for a file whatever it looks like: a:b.wav is not of a protocol a."""
     return f"file:{path}"
-
-
-def _piece(frame: av.AudioFrame) -> Piece:
-    if frame.format.name.startswith("s64"):  # numpy's side of PyAV lacks it
-        frame = av.AudioResampler(format="dblp", layout=frame.layout, rate=frame.sample_rate).resample(frame)[0]
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    mono = _as_float(samples).mean(axis=0, dtype=np.float32)  # [N]
-    return Piece(frame.sample_rate, mono[:, None])
-
-
-def _as_float(samples: NDArray[Any]) -> Samples:
-    """Full scale of any sample format to +-1."""
-    if samples.dtype.kind == "f":
-        return samples.astype(np.float32)
-    if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128.0) / 128.0
-    return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
 
 
 class AudioFile:

@@ -16,10 +16,19 @@ KEPT_CHANNELS = 2  # a stream of more is mixed before the ring; of two, one may 
 
 @dataclass(frozen=True)
 class Stamp:
-    """One hand-over: samples before `position` were there at `monotonic_s`."""
+    """One hand-over: samples before `position` were there at `monotonic_s`, and had sounded at `sounded_s`."""
 
     position: int
     monotonic_s: float
+    sounded_s: float
+
+
+@dataclass(frozen=True)
+class Title:
+    """What the source says that it plays, from the sample at `position` on; empty where it says nothing any more."""
+
+    position: int
+    text: str
 
 
 class Intake:
@@ -51,6 +60,7 @@ class Intake:
         self.rate_hz = rate_hz
         self.ring = RingBuffer(round(RING_S * rate_hz), channels)
         self.stamps: deque[Stamp] = deque(maxlen=100_000)  # append and popleft are atomic
+        self.titles: deque[Title] = deque(maxlen=100)
         self.overflows = 0  # times the driver said it lost input; written by the writer only
         self.closed = False
         self.wanted = 0
@@ -63,22 +73,30 @@ class Intake:
         ring = self.ring
         return self.closed or ring.written >= self.wanted or ring.waiting > ring.capacity // 2
 
-    def overwrite(self, block: Block) -> None:
+    def overwrite(self, block: Block, sounded_s: float | None = None) -> None:
         """Append `block` [N, channels] without waiting, whatever the reader does. For driver callbacks."""
         self.ring.write(block)
-        self.stamps.append(Stamp(self.ring.written, time.monotonic()))
+        now_s = time.monotonic()
+        self.stamps.append(Stamp(self.ring.written, now_s, now_s if sounded_s is None else sounded_s))
 
-    def write(self, block: Block) -> None:
-        """Append `block` [N, channels], waiting while the ring is full: nothing is lost."""
+    def write(self, block: Block, sounded_s: float | None = None) -> None:
+        """Append `block` [N, channels], waiting while the ring is full: nothing is lost.
+
+        `sounded_s` is the monotonic time at which its last sample had sounded, if it was held back since.
+        """
         while len(block) and not self._stop.is_set():
             free = self.ring.free  # once: it grows while the worker reads
             part, block = block[:free], block[free:]
             if len(part):
-                self.overwrite(part)
+                self.overwrite(part, sounded_s and sounded_s - len(block) / self.rate_hz)
                 if self.pressing:
                     self._wake.set()
             if len(block):
                 self._stop.wait(FULL_WAIT_S)
+
+    def announce(self, title: str) -> None:
+        """Say what plays from here on."""
+        self.titles.append(Title(self.ring.written, title))
 
     def close(self) -> None:
         """No more will come."""

@@ -104,10 +104,9 @@ class _Device:
                 callback=self._callback,
             )
             self.last_block_s = time.monotonic()
-            stream.start()
+            _portaudio.start(stream)
         except (sd.PortAudioError, ValueError, OverflowError) as error:  # the last for an index beyond C's integers
             raise SourceLost(f"{self} is not there or cannot be opened: {str(error).splitlines()[0]}") from error
-        _portaudio.opened += 1
         return stream
 
     def _callback(self, indata: Any, _frames: int, _time: Any, status: Any) -> None:
@@ -169,8 +168,17 @@ class _PortAudio:
                 _restart(sd)
             yield sd
 
+    def start(self, stream: Any) -> None:
+        """Start `stream`, which is `fresh`; what does not start is closed again."""
+        try:
+            stream.start()
+        except Exception:
+            stream.close(ignore_errors=True)
+            raise
+        self.opened += 1
+
     def close(self, stream: Any) -> None:
-        """Close `stream`, which has been opened."""
+        """Close `stream`, which has been started."""
         with self._guard:
             self.opened -= 1
             stream.close(ignore_errors=True)

@@ -67,6 +67,7 @@ class Pipe:
         if pending:
             output.count_error()
 
+    @np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
     def _block(self, content: bytes) -> Block:
         samples = np.frombuffer(content, self._dtype).reshape(-1, self._channels)
         if self._dtype.kind == "u":

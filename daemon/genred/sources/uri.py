@@ -1,7 +1,8 @@
 """How a source is named on the command line and in the configuration.
 
-``mic:[NAME-or-index][?OPTIONS]``, ``file:PATH[?OPTIONS]``, ``demo:[?OPTIONS]``, ``-[?OPTIONS]`` for stdin, or a bare
-path, taken literally. Options are ``key=value`` joined by ``&``; every kind takes ``gain=DB``.
+``mic:[NAME-or-index][?OPTIONS]``, ``file:PATH[?OPTIONS]``, ``demo:[?OPTIONS]``, ``-[?OPTIONS]`` for stdin,
+``http://...[#OPTIONS]`` and ``https://...[#OPTIONS]``, whose ``?`` belongs to the server, or a bare path, taken
+literally. Options are ``key=value`` joined by ``&``; every kind takes ``gain=DB``.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 from ..errors import SourceError
+from .url import shown
 
 T = TypeVar("T")
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
-SCHEMES = ("mic", "file", "demo")
+SCHEMES = ("mic", "file", "http", "https", "demo")
+WEB = re.compile(r"https?:", re.IGNORECASE)
 
 
 class Options:
     """The options of one source URI; each may be taken once, and none may be left."""
 
     def __init__(self, uri: str, text: str) -> None:
-        self._uri = uri
+        self._uri = uri = shown(uri)
         self._left: dict[str, str] = {}
         for pair in filter(None, text.split("&")):
             key, equals, value = pair.partition("=")
@@ -91,14 +94,17 @@ def split_uri(uri: str) -> tuple[str, str, Options]:
     """Scheme (``-`` for stdin), target and options of `uri`."""
     if uri == "-" or uri.startswith("-?"):
         return "-", "", Options(uri, uri[2:])
+    if web := WEB.match(uri):
+        target, _, text = uri.partition("#")
+        return web[0][:-1].lower(), target, Options(target, text)
     match = re.match(r"([a-z][a-z0-9+.-]+):(.*)$", uri, re.DOTALL)
     if not match:
         return "file", uri, Options(uri, "")
     scheme, rest = match.groups()
     if scheme not in SCHEMES:
         raise SourceError(
-            f"{uri}: unknown scheme {scheme!r}; known are {', '.join(f'{s}:' for s in SCHEMES)} and - for stdin"
-            f" (a file of that name is ./{uri})"
+            f"{shown(uri)}: unknown scheme {scheme!r}; known are {', '.join(f'{s}:' for s in SCHEMES)} and - for stdin"
+            f" (a file of that name is ./{shown(uri)})"
         )
     target, _, text = rest.partition("?")
     return scheme, unquote(target), Options(uri, text)
@@ -115,8 +121,8 @@ def named(text: str, taken: Sequence[str]) -> tuple[str, str]:
     name, equals, uri = text.partition("=")
     if equals and NAME.fullmatch(name):
         return name, uri
-    if equals and re.fullmatch(r"[^/.?:]*", name) and re.match(r"(mic|file|demo):|-(\?|$)", uri):
-        raise SourceError(f"{text}: {name!r} is not a station name; use 1 to 64 of a-z, 0-9, _ and -")
+    if equals and re.fullmatch(r"[^/.?:]*", name) and re.match(r"(mic|file|demo|https?):|-(\?|$)", uri):
+        raise SourceError(f"{name}={shown(uri)}: {name!r} is not a station name; use 1 to 64 of a-z, 0-9, _ and -")
     stem = _name_of(text)
     numbered = (f"{stem[:56]}-{number}" for number in count(2))
     return (stem if stem not in taken else next(other for other in numbered if other not in taken)), text
@@ -128,4 +134,7 @@ def _name_of(uri: str) -> str:
     if scheme == "-":
         return "stdin"
     stem = PurePath(target).stem if scheme == "file" else target
+    if scheme in ("http", "https"):
+        host, _, path = target.partition("://")[2].partition("?")[0].partition("/")
+        stem = PurePath(path).stem or host.rpartition("@")[2]
     return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-")[:64] or scheme

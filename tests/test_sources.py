@@ -26,6 +26,7 @@ from genred.ring import RingBuffer
 from genred.sources import Intake, named, open_source
 from genred.sources.demo import Demo
 from genred.sources.file import AudioFile, check, decode, duration_s
+from genred.sources.frames import Piece
 from genred.sources.pipe import Pipe
 from genred.sources.uri import NAME, Options, choice, flag, gain, split_uri, whole
 
@@ -853,3 +854,15 @@ def test_another_program_writes() -> None:
     writer.stdout.close()
     assert writer.wait() == 0
     assert reader.stdout == "50000\n"
+
+
+def test_a_stream_stays_as_wide_as_it_began() -> None:
+    """Of two channels mono is both; of one, stereo is the mix: a change between them needs no new intake."""
+    left, right = np.float32([1, 0]), np.float32([0, 0.5])
+    both = np.stack([left, right], axis=1)
+    mix = both.mean(axis=1, keepdims=True)
+    stereo_piece, mono_piece = Piece(8000, mix, both), Piece(8000, mix, mix)
+    assert (stereo_piece.width, mono_piece.width) == (2, 1)
+    assert np.array_equal(stereo_piece.of_width(2), both)
+    assert np.array_equal(stereo_piece.of_width(1), mix)
+    assert np.array_equal(mono_piece.of_width(2), np.concatenate([mix, mix], axis=1))

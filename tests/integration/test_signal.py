@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 from wholly import Start, assert_books_balance, hear_wholly, windows
 
-from conftest import music
+from conftest import music, write_wav
 from genred.features import Samples
 from genred.messages import Event, Message, Signal
 
@@ -88,3 +89,20 @@ def test_a_frozen_input_has_no_genre(daemon: Start, tmp_path: Path, small_model:
     assert set(found) == {"frozen", "silence"}
     frozen = [e for e in windows(messages, "line") if 11 < e.last_sample / RATE < 16]
     assert {e.reason for e in frozen} == {"silence"}
+
+
+def test_a_files_dead_channel_is_told(daemon: Start, tmp_path: Path, small_model: Path) -> None:
+    """A decoder keeps two channels apart up to the station, which names the one that dies and hears the mix."""
+    samples = stereo(music(12.0, 44100))
+    samples[3 * 44100 : 10 * 44100, 1] = 0
+    path = write_wav(tmp_path / "half.wav", samples, 44100)
+    config = tmp_path / "genred.toml"
+    config.write_text(f"[[station]]\nname = 'half'\nuri = 'file:{path}'\nsignal = {{ dead-channel-s = 4 }}\n")
+    messages = hear_wholly(daemon, small_model, tmp_path, "--config", config)
+    begin, over = (m for m in messages if isinstance(m, Event) and m.event == "signal")
+    assert (begin.signal, begin.channel, over.channel) == ("dead-channel", 2, 2)
+    assert begin.began_at is UNSET  # a file has no hours
+    assert begin.begin_s == pytest.approx(3, abs=0.2)
+    assert over.duration_ms == pytest.approx(7000, abs=300)
+    assert all(e.label for e in windows(messages, "half"))
+    assert_books_balance(messages)

@@ -195,6 +195,15 @@ def run(terminal: Open, endpoint: str, small_model: Path) -> Open:
     return start
 
 
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel; tests that use it are in the group ``wheel``, so that it is built once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
 class Daemon:
     """A running ``genred run``; its stderr goes to a file, so that no pipe can fill."""
 

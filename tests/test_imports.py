@@ -17,7 +17,7 @@ DAEMON = ROOT / "daemon" / "genred"
 LEAVES = {"genred.errors", "genred.config", "genred.messages"}
 HOMES = {
     "av": ["sources.file", "sources.frames", "sources.stream"],
-    "click": ["cli", "listen", "timeline", "devices", "doctor"],
+    "click": ["cli", "listen", "timeline", "devices", "doctor", "check"],
     "matplotlib": ["timeline"],
     "onnx": ["runtime"],
     "onnxruntime": ["runtime"],

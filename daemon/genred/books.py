@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .epoch import Epoch
+from .health import Health
 from .messages import Counters, Faults
 from .sources import Intake
 
@@ -28,6 +29,8 @@ class Stretch:
         Position in the intake's ring.
     clock_begins_at : int
         The same, counting what the clock found missing before.
+    health : Health
+        Of its sound.
     ended_at : int or None
         Position in the ring where it ended.
     lost, overwritten : int
@@ -41,6 +44,7 @@ class Stretch:
     intake: Intake
     begins_at: int
     clock_begins_at: int
+    health: Health
     ended_at: int | None = None
     lost: int = 0
     overwritten: int = 0

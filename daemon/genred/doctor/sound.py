@@ -9,10 +9,10 @@ from functools import partial
 
 from .. import audio_server, devices
 from ..audio_server import AudioServer
+from ..config import THRESHOLDS
 from ..devices import Listing
 from ..ear import Level
 from ..errors import GenredError, SourceLost
-from ..levels import SILENCE_DBFS
 from .finding import Finding, failed
 
 MOST_HEARD = 8  # many names of ALSA lead to one device, and each takes its second
@@ -109,6 +109,6 @@ def _hear(ears: Ears, target: _Target) -> Finding:
     if level.digital_silence:
         remedy = "play something there" if target.monitor else "unmute it, and look whether it is plugged in"
         return Finding(target.check, "warning", f"digital silence, {form}", remedy)
-    if level.rms_dbfs < SILENCE_DBFS:
+    if level.rms_dbfs < THRESHOLDS.silence_dbfs:
         return Finding(target.check, "warning", f"{text}, which genred takes for silence", "turn its level up")
     return Finding(target.check, "ok", text)

@@ -11,6 +11,7 @@ from ..ring import Block, RingBuffer
 
 RING_S = 10.0
 FULL_WAIT_S = 0.02
+KEPT_CHANNELS = 2  # a stream of more is mixed before the ring; of two, one may be dead, and that is told
 
 
 @dataclass(frozen=True)

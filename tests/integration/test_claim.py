@@ -12,7 +12,7 @@ from genred.card import find_model
 from genred.classifier import Classifier
 from genretrain import dataset
 from genretrain import gtzan as tracks_of
-from genretrain.evaluate import wilson
+from genretrain.intervals import wilson
 
 pytestmark = [pytest.mark.gtzan, pytest.mark.timeout(240)]
 

@@ -60,6 +60,11 @@ class Verdict:
     probabilities: dict[str, float] | None = None
     reason: Reason | None = None
 
+    @property
+    def likeliest(self) -> str | None:
+        """Label of the greatest probability, given as an answer or not; None if there are no probabilities."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
+
 
 class Classifier:
     """A loaded and warmed-up model.

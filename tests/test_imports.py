@@ -22,7 +22,7 @@ HOMES = {
     "onnx": ["runtime"],
     "onnxruntime": ["runtime"],
     "rich": ["cli", "timeline", "dashboard.*", "doctor", "doctor.*"],
-    "sounddevice": ["sources.microphone"],
+    "sounddevice": ["sources.portaudio"],
     "soxr": ["epoch"],
     "urllib3": ["sources.client", "sources.why"],
     "zmq": ["publisher", "subscriber"],

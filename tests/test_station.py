@@ -854,6 +854,7 @@ def test_faults_are_counted() -> None:
         block[3], block[5:8], block[9] = np.nan, 1.0, -np.inf
         rig.hand_over(block)
         rig.intake.overflows += 2
+        rig.intake.interruptions += 1
         rig.listen()
         rig.deliver(13.0)  # an overrun: a new epoch of the same connection
         rig.listen()
@@ -863,7 +864,7 @@ def test_faults_are_counted() -> None:
     rig.supervisor.attempt.count_error()
     rig.supervisor.crashes += 1
     faults = rig.station.faults()
-    assert (faults.nonfinite, faults.clipped, faults.overflows) == (4, 6, 4)
+    assert (faults.nonfinite, faults.clipped, faults.overflows, faults.interruptions) == (4, 6, 4, 2)
     assert (faults.undecoded, faults.crashes, faults.losses) == (1, 1, 2)
 
 

@@ -92,7 +92,7 @@ class Books:
 
     def __init__(self) -> None:
         self.losses = 0
-        self._overflows = 0  # of the intakes that are closed
+        self._intakes = Faults()  # of those that are closed
         self._counters = Counters()
         self._faults = Faults()
         self._unsettled: list[Stretch] = []
@@ -103,7 +103,7 @@ class Books:
 
     def close_intake(self, intake: Intake) -> None:
         """Take an intake that has ended; it may have had several stretches."""
-        self._overflows += intake.overflows
+        self._intakes = _sum(self._intakes, _faults_of(intake))
 
     def settle(self) -> None:
         """Enter for good the stretches that have ended; their windows have all been answered."""
@@ -121,13 +121,17 @@ class Books:
 
     def faults(self, present: Stretch | None) -> Faults:
         """Everything that went wrong, but for what the supervisor counts."""
-        total = _sum(self._faults, Faults(losses=self.losses, overflows=self._overflows))
+        total = _sum(_sum(self._faults, self._intakes), Faults(losses=self.losses))
         for stretch in self._open(present):
             total = _sum(total, stretch.faults())
-        return _sum(total, Faults(overflows=present.intake.overflows)) if present else total
+        return _sum(total, _faults_of(present.intake)) if present else total
 
     def _open(self, present: Stretch | None) -> list[Stretch]:
         return [*self._unsettled, *([present] if present else [])]
+
+
+def _faults_of(intake: Intake) -> Faults:
+    return Faults(overflows=intake.overflows, interruptions=intake.interruptions)
 
 
 def _sum(one: T, other: T) -> T:

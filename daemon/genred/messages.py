@@ -230,6 +230,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         Times the source was lost.
     overflows : int
         Times the driver said that it lost input.
+    interruptions : int
+        Times the stream was closed and opened again, because PortAudio had to start anew for another station.
     undecoded : int
         Pieces of input that could not be decoded.
     nonfinite : int
@@ -244,6 +246,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
     losses: int = 0
     overflows: int = 0
+    interruptions: int = 0
     undecoded: int = 0
     nonfinite: int = 0
     clipped: int = 0

@@ -62,6 +62,7 @@ class Intake:
         self.stamps: deque[Stamp] = deque(maxlen=100_000)  # append and popleft are atomic
         self.titles: deque[Title] = deque(maxlen=100)
         self.overflows = 0  # times the driver said it lost input; written by the writer only
+        self.interruptions = 0  # times its stream was opened again for another's sake; written by who does that
         self.closed = False
         self.wanted = 0
         self._wake = wake or threading.Event()

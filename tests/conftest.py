@@ -21,7 +21,7 @@ from hypothesis import settings
 from genred.card import CARD_KEY, Horizon, ModelCard
 from genred.features import GainRule, MfccSpec, Samples
 from genred.messages import Message
-from genred.subscriber import Subscriber
+from genred.subscriber import TYPES, Subscriber
 from screens import Open, Terminal, genred_command, terminals
 
 ROOT = Path(__file__).parents[1]
@@ -195,6 +195,15 @@ def run(terminal: Open, endpoint: str, small_model: Path) -> Open:
     return start
 
 
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel; tests that use it are in the group ``wheel``, so that it is built once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
 class Daemon:
     """A running ``genred run``; its stderr goes to a file, so that no pipe can fill."""
 
@@ -238,7 +247,7 @@ def daemon(tmp_path: Path, endpoint: str) -> Iterator[Callable[..., Daemon]]:
 
 @contextmanager
 def subscribed(endpoint: str, *types: str, station: str = "") -> Iterator[Subscriber]:
-    with Subscriber(endpoint, types or ("hello", "estimate", "event", "status"), station) as subscriber:
+    with Subscriber(endpoint, types or TYPES, station) as subscriber:
         yield subscriber
 
 

@@ -16,8 +16,8 @@ SHARES = {True: {"jazz": 0.9, "rock": 0.1}, False: {"jazz": 0.1, "rock": 0.9}}
 
 def hearing(is_jazz: Sequence[bool]) -> Hearing:
     """A window of 20 s each second, the first one from 0 to 20 s."""
-    heard = [Heard(RATE * n, RATE * (n + WINDOW_S) - 1, SHARES[jazz]) for n, jazz in enumerate(is_jazz)]
-    return Hearing(TRUTH, tuple(heard), RATE)
+    heard = [Heard(RATE * n, RATE * (n + WINDOW_S) - 1, RATE, SHARES[jazz]) for n, jazz in enumerate(is_jazz)]
+    return Hearing(TRUTH, tuple(heard))
 
 
 TRUE = hearing([not 60 <= n + WINDOW_S / 2 < 120 for n in range(161)])  # each window is of what is in its middle

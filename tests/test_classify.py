@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,8 @@ from genred.cli import main
 from genred.epoch import Epoch, Geometry
 from genred.errors import SourceError
 from genred.features import Mfcc
+from genred.sources.file import decode
+from genred.sources.frames import Piece
 from genred.timeline import as_record, as_text
 
 RATE, HOP, N_FFT = 22050, 512, 2048
@@ -108,6 +110,23 @@ def test_progress_is_told(judge: Classifier, wav: Path) -> None:
     listen_to(wav, judge, progress=heard.append)
     assert heard == sorted(heard)
     assert heard[-1] == 10.0
+
+
+def test_what_is_heard_through_something_is_judged_as_it_sounds_then(
+    judge: Classifier, wav: Path, tmp_path: Path
+) -> None:
+    """Every piece passes it, on the way from the decoder to the daemon's own path: as a file of the changed sound."""
+
+    def halved(pieces: Iterator[Piece]) -> Iterator[Piece]:
+        return (Piece(piece.rate_hz, piece.block[::2], piece.kept[::2]) for piece in pieces)
+
+    changed = np.concatenate([piece.block[::2, 0] for piece in decode(wav)])
+    through = listen_to(wav, judge, through=halved)
+    itself = listen_to(raw_wav(tmp_path / "changed.wav", changed, RATE, FLOAT), judge)
+    heard, read = ([(a.start_s, a.end_s, a.verdict) for a in one.answers] for one in (through, itself))
+    assert heard == read
+    assert (through.path, through.seconds) == (wav, itself.seconds)
+    assert through.answers[0].verdict != listen_to(wav, judge).answers[0].verdict
 
 
 @pytest.mark.parametrize(
@@ -680,6 +699,6 @@ def test_segments_do_not_reach_over_epochs(judge: Classifier, tmp_path: Path) ->
 
 def test_an_unsure_segment_has_no_label(tmp_path: Path, wav: Path) -> None:
     """It is in the record with its reason, as an answer is."""
-    sure = Classifier(make_model(tmp_path / "m.onnx", unsure_below=1.0), "cpu")
+    sure = Classifier(shy_model(tmp_path / "shy.onnx"), "cpu")
     records = as_record(listen_to(wav, sure))["segments"]
     assert [(record.get("label"), record["reason"]) for record in records] == [(None, "unsure")]

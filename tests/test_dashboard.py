@@ -110,7 +110,7 @@ def test_one_station_is_told_wholly(size: tuple[int, int]) -> None:
         "81% of 200 tracks (random-0)",
         "tcp://127.0.0.1:5557",
     ]
-    wanted += ["2 subscriptions", "48000 Hz", "1 loss, 2 overflows", "q quit", "p pause", "jazz"]
+    wanted += ["2 subscriptions", "48000 Hz", "clipping, 1 loss", "q quit", "p pause", "jazz"]
     wanted += ["12:00:00 a line of the log"]
     assert [one for one in wanted if one not in text] == []
     assert all(re.search(rf"{label} .*\d%", text) for label in LABELS)

@@ -21,7 +21,7 @@ ROCK, JAZZ, POP = ({label: 0.8 if label == one else 0.1 for label in LABELS} for
 
 def windows(tables: Iterable[dict[str, float] | None], hop: int = HOP, unsure_below: float = 0.0) -> list[Heard]:
     """Windows of an epoch, one a hop, answered with `tables`."""
-    return [Heard(n * hop, n * hop + WINDOW - 1, table, unsure_below) for n, table in enumerate(tables)]
+    return [Heard(n * hop, n * hop + WINDOW - 1, RATE, table, unsure_below) for n, table in enumerate(tables)]
 
 
 def joined(*pieces: tuple[dict[str, float], float], hop: int = HOP) -> list[Heard]:
@@ -39,7 +39,7 @@ def joined(*pieces: tuple[dict[str, float], float], hop: int = HOP) -> list[Hear
 
 def follow(heard: Iterable[Heard], settings: Settings = SETTINGS) -> tuple[list[Smooth | None], list[Segment]]:
     """What a tracker says of `heard`, and at the end."""
-    tracker = Tracker(RATE, settings)
+    tracker = Tracker(settings)
     smooth, told = [], []
     for one in heard:
         answer, segments = tracker.hear(one)
@@ -203,8 +203,8 @@ def test_windows_that_are_missing_count_with_what_they_had() -> None:
 
 def test_a_first_guess_is_corrected_not_ended() -> None:
     """When the first windows, short ones, were wrong, the segment gets another label and keeps its beginning."""
-    growing = [Heard(0, 300 + n * HOP - 1, ROCK if n < 4 else JAZZ) for n in range(17)]
-    full = [Heard(n * HOP, n * HOP + WINDOW - 1, JAZZ) for n in range(1, 30)]
+    growing = [Heard(0, 300 + n * HOP - 1, RATE, ROCK if n < 4 else JAZZ) for n in range(17)]
+    full = [Heard(n * HOP, n * HOP + WINDOW - 1, RATE, JAZZ) for n in range(1, 30)]
     _, told = follow([*growing, *full])
     assert (told[0].phase, told[0].label) == ("start", "rock")
     (update, *_) = [segment for segment in told if segment.label == "jazz"]
@@ -213,19 +213,32 @@ def test_a_first_guess_is_corrected_not_ended() -> None:
 
 
 def test_silence_ends_a_segment() -> None:
-    """And what comes after it begins anew, with no memory of what was before."""
+    """What comes after it begins anew and behind it, with no memory of what was before."""
     heard = windows([*[JAZZ] * 20, *[None] * 5, *[ROCK] * 20])
     smooth, told = follow(heard)
     assert smooth[20:25] == [None] * 5
     assert (smooth[25].label, smooth[25].delay_s, smooth[25].probabilities) == ("rock", 0.0, ROCK)
     first, second = ends(told)
     assert (first.number, first.label, first.last_sample) == (0, "jazz", heard[19].last_sample)
-    assert (second.number, second.label, second.first_sample) == (1, "rock", heard[25].first_sample)
+    assert (second.number, second.label, second.first_sample) == (1, "rock", heard[24].last_sample + 1)
+
+
+def test_a_cut_ends_a_segment_within_an_epoch() -> None:
+    """The next one begins where it ended, and may have other labels."""
+    tracker = Tracker(SETTINGS)
+    first, second = windows([JAZZ] * 2)
+    tracker.hear(first)
+    (end,) = tracker.cut()
+    smooth, (start,) = tracker.hear(replace(second, probabilities={"slow": 0.25, "fast": 0.75}))
+    assert (end.phase, end.label) == ("end", "jazz")
+    assert (start.number, start.label, start.first_sample) == (1, "fast", end.last_sample + 1)
+    assert smooth is not None
+    assert (smooth.label, smooth.delay_s) == ("fast", 0.0)
 
 
 def test_the_end_of_an_epoch_ends_a_segment() -> None:
     """The next epoch counts its samples from 0 again, and its segments on."""
-    tracker = Tracker(RATE, SETTINGS)
+    tracker = Tracker(SETTINGS)
     for one in windows([JAZZ] * 5):
         tracker.hear(one)
     (end,) = tracker.end()
@@ -245,6 +258,7 @@ def test_segments_follow_each_other(tables: list[dict[str, float] | None]) -> No
         phases = [segment.phase for segment in told if segment.number == number]
         assert phases == ["start", *["update"] * (len(phases) - 2), "end"]
     finished = ends(told)
+    assert all(one.last_sample < other.first_sample for one, other in pairwise(finished))
     if None not in tables:
         assert all(one.last_sample + 1 == other.first_sample for one, other in pairwise(finished))
     assert all(segment.first_sample <= segment.last_sample for segment in finished)
@@ -259,7 +273,7 @@ def test_segments_follow_each_other(tables: list[dict[str, float] | None]) -> No
 def test_the_future_changes_nothing(tables: list[dict[str, float] | None], cut: int) -> None:
     """What is said of the first windows is the same whatever comes after them."""
     heard = windows(tables)
-    tracker = Tracker(RATE, SETTINGS)
+    tracker = Tracker(SETTINGS)
     whole = [tracker.hear(one) for one in heard]
-    tracker = Tracker(RATE, SETTINGS)
+    tracker = Tracker(SETTINGS)
     assert [tracker.hear(one) for one in heard[:cut]] == whole[:cut]

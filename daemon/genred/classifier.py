@@ -65,9 +65,14 @@ class Verdict:
     reason: Reason | None = None
     unsure_below: float = 0.0
 
-    def heard(self, window: Window) -> Heard:
-        """Return it as that of `window`, for segments."""
-        return Heard(window.first_sample, window.last_sample, self.probabilities, self.unsure_below)
+    def heard(self, window: Window, sample_rate: int) -> Heard:
+        """Return it as that of `window`, whose samples are counted at `sample_rate`, for segments."""
+        return Heard(window.first_sample, window.last_sample, sample_rate, self.probabilities, self.unsure_below)
+
+    @property
+    def likeliest(self) -> str | None:
+        """Label of the greatest probability, given as an answer or not; None if there are no probabilities."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
 
 
 class Classifier:

@@ -106,7 +106,7 @@ class _Listening:
         self._undecoded = self._failed = 0
         self._epochs: list[Epoch] = []
         self._answers: list[Answer] = []
-        self._tracker = Tracker(self._mfcc.spec.sample_rate)
+        self._tracker = Tracker()
         self._before_s = 0.0  # of the epoch that it follows
         self._parts: list[Part] = []
 
@@ -162,7 +162,7 @@ class _Listening:
             start_s, end_s = (before_s + at / rate for at in (window.first_sample, window.last_sample + 1))
             bare = replace(window, mfcc=window.mfcc[:0].copy())  # the frames of an hour would be 300 MB
             self._answers.append(Answer(bare, verdict, start_s, end_s))
-            self._follow(before_s, verdict.heard(bare))
+            self._follow(before_s, verdict.heard(bare, rate))
 
     def _follow(self, before_s: float, heard: Heard) -> None:
         if before_s != self._before_s:

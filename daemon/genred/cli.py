@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -148,6 +149,8 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     Without SOURCES it is the default microphone, else the demo station. A source is mic:[NAME-or-index], a file or
     file:PATH?pace=realtime&loop=1, demo:, or - for raw PCM on stdin.
 
+    With --config, SIGHUP reads the file again.
+
     \b
     genred run kitchen=mic: hall=mic:2?channels=3,4
     rtl_fm -f 98.5M -M wbfm -r 48k | genred run '-?rate=48000&channels=1'
@@ -156,7 +159,12 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     overrides |= {"dashboard": False} if no_dashboard else {}
     overrides |= {"insecure": True} if insecure else {}
     overrides |= {"station": _stations(sources)} if sources else {}
-    _serve(load(config, overrides))
+
+    def reread() -> Config:
+        settings = load(config, overrides)
+        return settings if settings.station else _with_default(settings)[0]
+
+    _serve(load(config, overrides), reread if config else None)
 
 
 def _with_default(settings: Config) -> tuple[Config, str]:
@@ -178,7 +186,7 @@ def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
     return stations
 
 
-def _serve(settings: Config) -> None:
+def _serve(settings: Config, reread: Callable[[], Config] | None) -> None:
     """Run the daemon, then leave without waiting for source threads: one may hang in C."""
     from . import service
     from .dashboard import Dashboard
@@ -193,7 +201,7 @@ def _serve(settings: Config) -> None:
             logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
             if why:  # told where it can be seen: in the dashboard, too
                 log.warning("no source is named; listening to %s", plain(why))
-            service.run(settings, dashboard.show)
+            service.run(settings, dashboard.show, reread)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
@@ -238,6 +246,22 @@ def watch(endpoint: str, log_level: str) -> None:
     with Dashboard(enabled=True) as dashboard:
         logging.basicConfig(level=log_level.upper(), handlers=[dashboard.log_handler()])
         watching.watch(endpoint, dashboard.show)
+
+
+@main.command()
+@click.argument("file", type=PATH)
+def check(file: Path) -> None:
+    """Check a configuration, and say what is wrong with it.
+
+    It opens nothing but the files that are named in it, and the model.
+
+    \b
+    genred check /etc/genred/genred.toml
+    genred check genred.toml && systemctl reload genred
+    """
+    from .check import check as check_all
+
+    raise SystemExit(check_all(file))
 
 
 @main.command()

@@ -25,6 +25,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from .config import THRESHOLDS, Thresholds
 from .features import AutoGain, Frames, FrameStream, GainRule, GainStream, Mfcc, Samples
 from .levels import HopLevels, Peak
 
@@ -129,14 +130,24 @@ class Epoch:
         The source's own rate.
     gain_db : float, optional
         Fixes the gain.
+    thresholds : Thresholds
+        Say what silence is.
     """
 
     def __init__(
-        self, mfcc: Mfcc, geometry: Geometry, rule: GainRule, rate_hz: int, gain_db: float | None = None
+        self,
+        mfcc: Mfcc,
+        geometry: Geometry,
+        rule: GainRule,
+        rate_hz: int,
+        gain_db: float | None = None,
+        thresholds: Thresholds = THRESHOLDS,
     ) -> None:
         self.spec, self.geometry, self.rate_hz = mfcc.spec, geometry, rate_hz
         self.gain = AutoGain(rule, gain_db)
-        self.levels = HopLevels(self.spec.hop_length, self.spec.sample_rate, geometry.first_frames, geometry.hop_frames)
+        self.levels = HopLevels(
+            self.spec.hop_length, self.spec.sample_rate, geometry.first_frames, geometry.hop_frames, thresholds
+        )
         self.peak = Peak()
         self.pushed = 0  # native samples taken, lost ones included
         self.lost = 0  # native samples that were zeros in their place
@@ -188,6 +199,10 @@ class Epoch:
     def native_position(self, sample: int) -> int:
         """Where `sample`, counted at the model's rate, is in the source's own samples."""
         return round(sample * self.rate_hz / self.spec.sample_rate)
+
+    def forget(self) -> None:
+        """Let nothing be kept from one window to the next: another model judges from now on."""
+        self._past = Past()
 
     def feed(self, samples: Samples) -> list[Window]:
         """Take mono `samples` [N] at the native rate; return the windows they complete."""
@@ -247,7 +262,7 @@ class Epoch:
             level_dbfs=self.levels.dbfs(self.geometry.hop_frames),
             gain_db=self.gain.gain_db,
             lost_ms=self._lost_ms(first, last),
-            silent=self.levels.silent,
+            silent=self.levels.window_silent,
             past=self._past,
         )
 

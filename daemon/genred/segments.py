@@ -77,6 +77,8 @@ class Heard:
     ----------
     first_sample, last_sample : int
         Of the window, both included, counted from the epoch's beginning.
+    sample_rate : int
+        Hz, at which these are counted.
     probabilities : mapping or None
         Of every label, in the same order always; none where there was silence.
     unsure_below : float
@@ -85,6 +87,7 @@ class Heard:
 
     first_sample: int
     last_sample: int
+    sample_rate: int
     probabilities: Mapping[str, float] | None
     unsure_below: float = 0.0
 
@@ -159,24 +162,23 @@ class Segment:
 
 
 class Tracker:
-    """Follows the windows of one station.
+    """Follows the windows of one station."""
 
-    Parameters
-    ----------
-    sample_rate : int
-        Hz, at which samples are counted.
-    settings : Settings
-    """
-
-    def __init__(self, sample_rate: int, settings: Settings = Settings()) -> None:
-        self._smoother = Smoother(sample_rate, settings)
-        self._segmenter = Segmenter(sample_rate, settings)
+    def __init__(self, settings: Settings = Settings()) -> None:
+        self._smoother = Smoother(settings)
+        self._segmenter = Segmenter(settings)
 
     def hear(self, heard: Heard) -> tuple[Smooth | None, list[Segment]]:
         """Take the next window of the epoch; silence has no smoothed answer, and ends what was before it."""
         if not heard.probabilities:
-            return None, self.end()
+            self._smoother.reset()
+            return None, self._segmenter.pause(heard.last_sample)
         return self._smoother.hear(heard), self._segmenter.hear(heard)
+
+    def cut(self) -> list[Segment]:
+        """End the segment, if there is one, though the epoch goes on: other labels may be asked for from now on."""
+        self._smoother.reset()
+        return self._segmenter.cut()
 
     def end(self) -> list[Segment]:
         """End the segment, if there is one: the epoch is over. What comes next knows nothing of it."""
@@ -187,8 +189,8 @@ class Tracker:
 class Smoother:
     """Smoothing and hysteresis; see the module."""
 
-    def __init__(self, sample_rate: int, settings: Settings) -> None:
-        self._rate, self._settings = sample_rate, settings
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.reset()
 
     def reset(self) -> None:
@@ -203,7 +205,7 @@ class Smoother:
         if self._means is None:
             self._means, self._held = shares, int(shares.argmax())
         else:
-            step_s = (heard.last_sample - self._last) / self._rate
+            step_s = (heard.last_sample - self._last) / heard.sample_rate
             kept = math.exp(-step_s / self._settings.smoothing_s) if self._settings.smoothing_s else 0.0
             self._means = shares + kept * (self._means - shares)
             self._delay_s = kept * (self._delay_s + step_s)
@@ -278,34 +280,45 @@ class _Run:
 class Segmenter:
     """Change-point detection; see the module."""
 
-    def __init__(self, sample_rate: int, settings: Settings) -> None:
-        self._rate, self._settings = sample_rate, settings
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._run: _Run | None = None
-        self._number = 0  # of the next segment of an epoch
+        self._number = 0  # of the next segment, if none goes on
+        self._free = 0  # the first sample of the epoch that it may have: those before are others', or silence
 
     def hear(self, heard: Heard) -> list[Segment]:
         """Take the next window; return what there is to tell."""
         run = self._run
         if run is None:
             shares = _shares(heard)
-            held, last = int(shares.argmax()), heard.last_sample
-            self._run = _Run(self._number, held, heard.first_sample, shares[:-1], 1, last, heard)
+            held, first = int(shares.argmax()), max(heard.first_sample, self._free)
+            self._run = _Run(self._number, held, first, shares[:-1], 1, heard.last_sample, heard)
             return [self._tell(self._run, "start")]
         run.hear(heard)
         label = int(run.evidence.argmax())
         if run.evidence[label] >= self._settings.evidence:
             return self._change(run, label)
-        if (heard.last_sample - run.told) >= self._settings.update_s * self._rate:
+        if (heard.last_sample - run.told) >= self._settings.update_s * heard.sample_rate:
             return [self._tell(run, "update")]
         return []
 
-    def end(self) -> list[Segment]:
-        """End the segment, if there is one."""
+    def pause(self, last_sample: int) -> list[Segment]:
+        """Take a window of silence, which ends at `last_sample`; windows after it still reach back before it."""
+        told, self._free = self.cut(), last_sample + 1
+        return told
+
+    def cut(self) -> list[Segment]:
+        """End the segment, if there is one; the next one of the epoch begins after it."""
         run, self._run = self._run, None
         if run is None:
             return []
-        self._number = run.number + 1
+        self._number, self._free = run.number + 1, run.newest.last_sample + 1
         return [self._tell(run, "end")]
+
+    def end(self) -> list[Segment]:
+        """End the segment, if there is one, with its epoch."""
+        told, self._free = self.cut(), 0
+        return told
 
     def _change(self, run: _Run, label: int) -> list[Segment]:
         if run.since[label] - run.first <= run.newest.samples / 2:
@@ -325,7 +338,7 @@ class Segmenter:
             windows=run.windows,
             first_sample=run.first,
             last_sample=last,
-            delay_s=(run.told - (run.first if phase == "start" else last)) / self._rate,
+            delay_s=(run.told - (run.first if phase == "start" else last)) / run.newest.sample_rate,
         )
 
 

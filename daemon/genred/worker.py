@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from msgspec import UNSET
@@ -27,6 +27,7 @@ from .errors import BatchError
 from .load import Load
 from .messages import Estimate, Event, Hello, Segment
 from .publisher import Publisher
+from .setup import Setup
 from .snapshot import History, Snapshot, describe, going_on, is_trouble, steady
 from .station import Due, Station
 
@@ -50,7 +51,7 @@ class _Course:
         The one that goes on, as it was last told.
     """
 
-    tracker: segments.Tracker
+    tracker: segments.Tracker = field(default_factory=segments.Tracker)
     newest: Due | None = None
     segment: Segment | None = None
 
@@ -81,12 +82,15 @@ class Worker:
         self.snapshot = Snapshot(hello, publisher.endpoint)
         self.round_s = time.monotonic()  # when it last finished a round
         self.error: BaseException | None = None
-        self._stations, self._classifier, self._publisher = stations, classifier, publisher
+        self._stations: Sequence[Station] = tuple(stations)  # replaced as a whole
+        self._classifier, self._publisher = classifier, publisher
+        self._setup: Setup | None = None  # that is to be taken; written by others, and taken by the worker
         self._utc, self._wake = utc, wake
         self._newest: dict[str, Estimate] = {}
         self._histories = {station.name: History() for station in stations}
-        self._courses = {station.name: _Course(segments.Tracker(hello.sample_rate)) for station in stations}
+        self._courses = {station.name: _Course() for station in stations}  # kept of stations that have left, too
         self._unripe: dict[str, tuple[int, int, bool]] = {}  # epoch, hops, end: of the last estimate without a window
+        self._epochs: dict[str, int] = {}  # of stations that have left: a name's epochs are numbered on
         self._load = Load()
         self._status_due_s = 0.0
         self._ending = False
@@ -100,7 +104,14 @@ class Worker:
         """Ask it to end and wait, but not for ever: a batch may be on its way."""
         self._ending = True
         self._wake.set()
+        for station in self._stations:
+            station.stop()
         self._thread.join(timeout_s)
+
+    def take(self, setup: Setup) -> None:
+        """Let the worker go by another setup from its next round on; from any thread, one at a time."""
+        self._setup = setup
+        self._wake.set()
 
     def _run(self) -> None:
         try:
@@ -115,6 +126,9 @@ class Worker:
     def round(self) -> None:
         """Listen to every station that has something to say, and answer all windows that are due together."""
         now_s = time.monotonic()
+        if self._setup is not None:
+            setup, self._setup = self._setup, None
+            self._adopt(setup, now_s)
         dues = [due for station in self._stations if station.wants(now_s) for due in station.listen(now_s)]
         for due, verdict in zip(dues, self._classifier.judge([d.window for d in dues]), strict=True):
             self._answer(due, verdict)
@@ -125,6 +139,44 @@ class Worker:
         self._tell_clock_step()
         self._tell_status(now_s)
         self.round_s = time.monotonic()
+
+    def _adopt(self, setup: Setup, now_s: float) -> None:
+        """Go by `setup`: all windows that were due before have been answered, and none of a later round is judged."""
+        changed = setup.model.classifier is not self._classifier or not setup.same_windows
+        running = {station.name: station for station in self._stations if station.name not in setup.fresh}
+        stations = [running.get(entry.name) or setup.fresh[entry.name] for entry in setup.config.station]
+        for station in self._stations:
+            if station not in stations:
+                self._dismiss(station, now_s)
+        for entry, station in zip(setup.config.station, stations, strict=True):
+            if entry.name in setup.fresh:
+                station.epochs = self._epochs.pop(entry.name, 0)
+                self._histories[entry.name] = History()
+                self._courses.setdefault(entry.name, _Course())
+            else:
+                station.watch(entry.signal)
+                if changed:
+                    self._cut(station)
+                    station.hear_for(setup.model.new_epoch, same_windows=setup.same_windows)
+        self._stations, self._classifier = tuple(stations), setup.model.classifier
+        self._tell(Event(event="reload", text=setup.text))
+        if setup.hello != self.snapshot.hello:
+            self._publisher.send(setup.hello)
+            self.snapshot = replace(self.snapshot, hello=setup.hello)
+        self._status_due_s = 0.0
+        setup.taken.set()
+
+    def _dismiss(self, station: Station, now_s: float) -> None:
+        """Let a station go, with a last word of it."""
+        station.leave(now_s, "a reload has taken it out")
+        self._leave(station, None)
+        self._tell_events(station)
+        newest = self._newest.pop(station.name, None)
+        self._publisher.send(reports.status(station, newest, self._load.take(self._publisher.subscriptions), self._utc))
+        self._publisher.forget(station.name)
+        self._epochs[station.name] = station.epochs
+        self._histories.pop(station.name)
+        self._unripe.pop(station.name, None)
 
     def _rest(self) -> None:
         """Rest until a window should be complete or a source wakes us; a little in any case."""
@@ -144,7 +196,7 @@ class Worker:
         due.stretch.published += 1
         self._leave(due.station, due.stretch)
         course = self._courses[due.station.name]
-        smooth, told = course.tracker.hear(verdict.heard(due.window))
+        smooth, told = course.tracker.hear(verdict.heard(due.window, due.stretch.epoch.spec.sample_rate))
         course.newest = due
         estimate = reports.estimate(due, verdict, smooth)
         self._log_change(due.station.name, estimate)
@@ -162,6 +214,12 @@ class Worker:
         if due is not None and due.stretch is not present:
             course.newest = None
             self._tell_segments(due, course.tracker.end())
+
+    def _cut(self, station: Station) -> None:
+        """End the segment of `station`: what comes next is another model's answer."""
+        course = self._courses[station.name]
+        if course.newest is not None:
+            self._tell_segments(course.newest, course.tracker.cut())
 
     def _tell_segments(self, due: Due, told: Sequence[segments.Segment]) -> None:
         for one in told:
@@ -197,8 +255,8 @@ class Worker:
         self._histories[station.name].heard(estimate, now_s)
 
     def _tell_events(self, station: Station) -> None:
-        for event in station.events:
-            self._tell(event)
+        for event, began_s in station.events:
+            self._tell(event, began_s)
         station.events.clear()
 
     def _tell_clock_step(self) -> None:
@@ -206,10 +264,10 @@ class Worker:
             text = f"the wall clock moved by {step_s:+.3f} s"
             self._tell(Event(event="clock-step", text=text, duration_ms=1000 * step_s))
 
-    def _tell(self, event: Event) -> None:
-        """Publish `event`, and log it."""
+    def _tell(self, event: Event, began_s: float | None = None) -> None:
+        """Publish `event`, and log it; of a signal, say at which monotonic time it began to sound."""
         log.log(logging.WARNING if is_trouble(event) else logging.INFO, "%s", describe(event))
-        self._publisher.send(event)
+        self._publisher.send(event, heard_s=began_s)
 
     def _tell_status(self, now_s: float) -> None:
         finished = all(station.state == "ended" for station in self._stations)

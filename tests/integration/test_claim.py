@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from genred.card import SHIPPED, Result, find_model
 from genred.classifier import Classifier
 from genretrain import dataset
 from genretrain import gtzan as tracks_of
-from genretrain.evaluate import wilson
+from genretrain.intervals import wilson
 
 pytestmark = [pytest.mark.gtzan, pytest.mark.timeout(240)]
 
@@ -39,9 +40,15 @@ def test_classify_keeps_the_claim(gtzan: Path, name: str) -> None:
     said = genred("classify", "--json", "--model", name, *tracks, timeout_s=200).stdout
     records = [json.loads(line) for line in said.splitlines()]
     assert len(records) == 20
-    correct = sum(r["overall"]["label"] == Path(r["path"]).stem.split(".")[0] for r in records)
+    correct = sum(likeliest(r["overall"]) == Path(r["path"]).stem.split(".")[0] for r in records)
     low, high = wilson(correct, len(records))
     assert low <= claim.accuracy <= high, f"{correct} of 20 right, but the card claims {claim.accuracy:.1%}"
+
+
+def likeliest(overall: dict[str, Any]) -> str:
+    """Genre of the greatest probability, also where that is too small for an answer: so the card counts."""
+    probabilities: dict[str, float] = overall["probabilities"]
+    return max(probabilities, key=probabilities.__getitem__)
 
 
 def held_out_audio(folder: Path, kind: str, seed: int) -> list[Path]:

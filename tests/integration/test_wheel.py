@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import venv
 import zipfile
 from pathlib import Path
@@ -18,14 +17,6 @@ from genred.card import SHIPPED
 from genred.messages import Estimate
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
 
 
 def test_wheel_holds_what_it_should(wheel: Path) -> None:

@@ -37,15 +37,14 @@ class Hearing:
 
     truth: tuple[tuple[float, str], ...]
     heard: tuple[Heard, ...]
-    sample_rate: int
 
     def end_s(self, heard: Heard) -> float:
         """When the window ends, seconds."""
-        return (heard.last_sample + 1) / self.sample_rate
+        return (heard.last_sample + 1) / heard.sample_rate
 
     def middle_s(self, heard: Heard) -> float:
         """When its middle sounds, seconds."""
-        return heard.middle / self.sample_rate
+        return heard.middle / heard.sample_rate
 
 
 Method = Callable[[Hearing], list[Told]]
@@ -66,7 +65,7 @@ def smoothed(settings: Settings) -> Method:
     """The smoothed label with hysteresis."""
 
     def told(hearing: Hearing) -> list[Told]:
-        tracker, labels = Tracker(hearing.sample_rate, settings), []
+        tracker, labels = Tracker(settings), []
         for heard in hearing.heard:
             smooth, _ = tracker.hear(heard)
             if smooth is not None:
@@ -80,11 +79,11 @@ def segmented(settings: Settings) -> Method:
     """The segments."""
 
     def told(hearing: Hearing) -> list[Told]:
-        tracker, labels = Tracker(hearing.sample_rate, settings), []
+        tracker, labels = Tracker(settings), []
         for heard in hearing.heard:
             _, segments = tracker.hear(heard)
             labels += [
-                Told(hearing.end_s(heard), segment.first_sample / hearing.sample_rate, segment.label)
+                Told(hearing.end_s(heard), segment.first_sample / heard.sample_rate, segment.label)
                 for segment in segments
                 if segment.phase != "end"
             ]

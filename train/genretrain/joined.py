@@ -142,14 +142,14 @@ def hear(classifier: Classifier, passages: Sequence[Passage], files: dict[str, P
         for name in tracks:
             samples = audio.read(files[name], rate)
             lengths.append(len(samples) / rate)
-            yield Piece(rate, samples[:, None])
+            block = samples[:, None]
+            yield Piece(rate, block, kept=block)
 
     timeline = listen_to(files[tracks[0]], classifier, HOP_FRAMES, through=sound)
     ends = np.cumsum(lengths)[np.cumsum([len(passage.tracks) for passage in passages]) - 1]
     return Hearing(
         truth=tuple((float(end_s), passage.genre) for end_s, passage in zip(ends, passages, strict=True)),
-        heard=tuple(answer.verdict.heard(answer.window) for answer in timeline.answers),
-        sample_rate=rate,
+        heard=tuple(answer.verdict.heard(answer.window, rate) for answer in timeline.answers),
     )
 
 

@@ -263,7 +263,7 @@ def _facts_of_station(hello: Hello | None, view: StationView) -> list[tuple[str,
         ("lost", f"{lost:.1f} s, {counted(skipped, 'window')} skipped", WARNING if lost or skipped else GOOD),
         ("peak", _peak(view) if is_heard(view) else NOTHING, ""),
     ]
-    if trouble := _troubles(status.faults):
+    if trouble := ", ".join(filter(None, [*(status.signal or ()), _troubles(status.faults)])):
         facts.append(("faults", trouble, WARNING))
     return facts
 

@@ -147,10 +147,11 @@ class AudioFile:
         intake, due_s = None, time.monotonic()
         for piece in self._pieces(output):
             if intake is None or piece.rate_hz != intake.rate_hz:
-                intake = output.begin(piece.rate_hz)
+                intake = output.begin(piece.rate_hz, piece.width)
             step = max(round(BLOCK_S * piece.rate_hz), 1)
-            for start in range(0, len(piece.block), step):
-                part = piece.block[start : start + step]
+            block = piece.of_width(intake.ring.channels)
+            for start in range(0, len(block), step):
+                part = block[start : start + step]
                 if self.live:
                     due_s += len(part) / piece.rate_hz
                     output.stop.wait(max(due_s - time.monotonic(), 0.0))

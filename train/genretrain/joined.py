@@ -27,7 +27,7 @@ from genred.errors import BadInputError
 from genred.segments import Settings
 from genred.sources.frames import Piece
 
-from . import atomic, audio, dataset, gtzan
+from . import atomic, audio, card, dataset, gtzan
 from .boundaries import TOLERANCE_S, Hearing, Method, Score, arg_max, score, segmented, smoothed
 from .evaluate import touches_of
 from .progress import Progress
@@ -70,7 +70,7 @@ def joined(model: Path, data: Path, results: Path = Path("train/results")) -> No
     scores = {part: _scores(heard, settings) for part, heard in hearings.items()}
     content = {
         "model": classifier.name,
-        "sha256": classifier.digest,
+        "fingerprint": card.fingerprint(model),
         "split": split.name,
         "touches": touches,
         "tracks": {part: len(names) for part, names in parts.items()},

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from genred.segments import Heard, Settings
-from genretrain.boundaries import TOLERANCE_S, Hearing, Told, arg_max, matched, score, segmented, settled, smoothed
+from genretrain.boundaries import (
+    TOLERANCE_S,
+    Hearing,
+    Told,
+    answered,
+    arg_max,
+    matched,
+    score,
+    segmented,
+    settled,
+    smoothed,
+)
 
 TRUTH = ((60.0, "jazz"), (120.0, "rock"), (180.0, "jazz"))
 RATE, WINDOW_S = 100, 20
@@ -68,6 +80,30 @@ def test_a_change_that_is_taken_back_wholly_is_none() -> None:
     """Two stretches of one label in a row are one."""
     changes, taken_back = settled([Told(20, 10, "jazz"), Told(70, 60, "pop"), Told(75, 60, "jazz")])
     assert ([one.label for one in changes], taken_back) == (["jazz"], 1)
+
+
+def test_unsure_between_two_labels_is_no_change() -> None:
+    """The change is when the other label came; but a label that comes back after it had been interrupted."""
+    told = [Told(20, 10, "jazz"), Told(65, 55, None), Told(72, 62, "rock"), Told(90, 80, None), Told(95, 85, "rock")]
+    one = score([TRUE], lambda _: [*told, Told(130, 120, "jazz")])
+    assert (one.missed, one.spurious, one.interrupted, one.error_90_s) == (0, 1, 1, pytest.approx(1.8))
+    assert one.unsure == pytest.approx((7 + 5) / 161)
+
+
+def test_a_label_that_is_given_to_what_was_unsure_is_not_taken_back() -> None:
+    """It counts from when it was told; what becomes unsure is taken back."""
+    later = [Told(20, 10, "jazz"), Told(70, 60, None), Told(75, 60, "rock")]
+    changes, taken_back = settled(later)
+    assert ([(one.label, one.told_s) for one in changes], taken_back) == ([("jazz", 20), ("rock", 75)], 0)
+    assert settled([*later, Told(80, 60, None)])[1] == 1
+
+
+def test_answers_are_those_of_the_windows_that_are_sure() -> None:
+    """Where the greatest probability is not enough there is no label, as in an estimate."""
+    doubtful = hearing([True] * 3)
+    sure, unsure = (replace(doubtful.heard[0], unsure_below=least) for least in (0.9, 0.91))
+    labels = [one.label for one in answered(replace(doubtful, heard=(sure, replace(unsure, last_sample=2099))))]
+    assert labels == ["jazz", None]
 
 
 def test_each_boundary_is_matched_once() -> None:

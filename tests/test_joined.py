@@ -13,10 +13,10 @@ from conftest import ROOT, music, write_wav
 from genred.classifier import Classifier
 from genred.segments import Settings
 from genretrain import gtzan
-from genretrain.boundaries import score, segmented, smoothed
+from genretrain.boundaries import arg_max, score, segmented, smoothed
 from genretrain.cli import main
 from genretrain.export import export
-from genretrain.joined import EVIDENCE, MARGINS, MOST, SMOOTHINGS_S, Passage, choose, hear, programme
+from genretrain.joined import EVIDENCE, MOST, Passage, choose, hear, programme
 from test_boundaries import TRUE, hearing
 
 SPLIT = gtzan.random_split([f"{g}.{i:05}" for g in gtzan.GENRES for i in range(tiny_gtzan.PER_GENRE)], 0)
@@ -74,7 +74,7 @@ def test_tracks_are_joined_without_a_gap(fitted: tuple[Path, Path]) -> None:
 
 
 def test_results_say_how_they_were_got(fitted, tmp_path, capsys) -> None:
-    """Settings from validation tracks, scores of the three methods on both parts, and every look at the test tracks."""
+    """Settings from validation tracks, scores of the four methods on both parts, and every look at the test tracks."""
     data, model = fitted
     for look in (1, 2):
         main(["joined", str(model), "--data", str(data), "--results", str(tmp_path)])
@@ -86,21 +86,21 @@ def test_results_say_how_they_were_got(fitted, tmp_path, capsys) -> None:
         "test": pytest.approx(6 * 20 * 2 / 60, abs=0.06),
     }
     for part in ("valid", "test"):
-        assert list(report[part]) == ["arg-max", "smoothed", "segments"]
+        assert list(report[part]) == ["arg-max", "answers", "smoothed", "segments"]
         assert len({scores["boundaries"] for scores in report[part].values()}) == 1
 
 
 def test_settings_are_as_steady_as_the_sound_needs() -> None:
-    """Where single windows are wrong, the settings outlast them; where none is, those that tell soonest are as good."""
+    """Where single windows are wrong, the settings outlast them; where none is, they tell as soon as a window does."""
     flickering = [one.probabilities["jazz"] > 0.5 for one in TRUE.heard]
     flickering[20], flickering[140] = False, False
     steady, soonest = choose([hearing(flickering)]), choose([TRUE])
     for settings, heard in ((steady, hearing(flickering)), (soonest, TRUE)):
         for method in (smoothed(settings), segmented(settings)):
             assert score([heard], method).f == 1.0
-    assert (soonest.smoothing_s, soonest.margin, soonest.evidence) == (SMOOTHINGS_S[0], MARGINS[0], EVIDENCE[0])
-    assert steady.smoothing_s > 0 or steady.margin > 0
-    assert steady.evidence > EVIDENCE[0]
+    assert score([TRUE], smoothed(soonest)).delay_s == score([TRUE], arg_max).delay_s
+    assert steady.smoothing_s > soonest.smoothing_s
+    assert steady.evidence > soonest.evidence == EVIDENCE[0]
 
 
 def test_without_audio_there_is_nothing_to_join(fitted, tmp_path, capsys) -> None:

@@ -117,7 +117,10 @@ def test_what_no_window_would_be_sure_of_is_unsure() -> None:
     assert [one.label for one in smooth[:30]] == [None] * 30
     assert (smooth[0].confidence, smooth[0].probabilities) == (None, faint)
     assert smooth[-1].label == "jazz"
-    assert [segment.label for segment in ends(told)] == [None, "jazz"]
+    first, second = ends(told)
+    assert (first.label, second.label) == (None, "jazz")
+    assert (first.confidence, first.probabilities["jazz"]) == (None, pytest.approx(1 / 3))
+    assert second.first_sample == (29 * HOP + WINDOW // 2)
 
 
 @given(st.lists(st.floats(0.02, 1.0), min_size=3, max_size=3), st.floats(0.0, 1.0))
@@ -146,6 +149,40 @@ def test_one_answer_is_one_segment() -> None:
     assert told[-1].confidence == pytest.approx(0.8)
     assert told[0].delay_s == pytest.approx(20.0, abs=2 / RATE)
     assert told[-1].delay_s == 0.0
+
+
+DOUBT = {"jazz": 0.4, "rock": 0.3, "pop": 0.3}
+
+
+def test_talk_between_two_songs_of_one_genre_is_a_segment() -> None:
+    """Windows that are unsure end a segment though the greatest probability stays that of its label."""
+    heard = windows([*[JAZZ] * 50, *[DOUBT] * 50, *[JAZZ] * 50], unsure_below=0.6)
+    told = ends(follow(heard)[1])
+    assert [segment.label for segment in told] == ["jazz", None, "jazz"]
+    assert [segment.first_sample for segment in told[1:]] == [49 * HOP + WINDOW // 2, 99 * HOP + WINDOW // 2]
+
+
+def test_where_windows_hear_two_genres_is_no_segment_of_its_own() -> None:
+    """Few of them are sure there, yet one segment follows the other."""
+    heard = [replace(one, unsure_below=0.7) for one in joined((JAZZ, 60.0), (ROCK, 60.0))]
+    assert 10 < sum(not one.sure for one in heard) < 20
+    assert [segment.label for segment in ends(follow(heard)[1])] == ["jazz", "rock"]
+
+
+def test_unsure_segments_do_not_follow_each_other() -> None:
+    """Whatever the greatest of small probabilities is: nothing of it was told, so nothing changes."""
+    hesitant = [{label: 0.5 if label == one else 0.25 for label in LABELS} for one in LABELS]
+    heard = windows([table for table in hesitant for _ in range(60)], unsure_below=0.6)
+    assert [segment.label for segment in ends(follow(heard)[1])] == [None]
+
+
+def test_a_label_is_kept_while_some_windows_are_sure() -> None:
+    """Half of the last ones give it, three in ten keep it: an answer that wavers is one answer."""
+    wavering = [JAZZ if n % 5 in (0, 2) else DOUBT for n in range(60)]
+    for before, label in ((JAZZ, "jazz"), (DOUBT, None)):
+        smooth, told = follow(windows([*[before] * 30, *wavering], unsure_below=0.6))
+        assert {one.label for one in smooth} == {label}
+        assert {segment.label for segment in told} == {label}
 
 
 @pytest.mark.parametrize("hop", [20, 100, 370])

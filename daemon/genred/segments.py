@@ -26,8 +26,10 @@ bounded by FLOOR (Huber 1965, "A robust version of the probability ratio test").
 middle. A segment of no more than half a window, of which no window is mostly its own, was an error: it is labelled
 anew, not ended.
 
-**Unsure** is one more label. With q for the greatest probability of a window, and u for what that has to reach, its own
-is (1 - q) u / (1 - u): that of everything else, so weighed that both are the same where q = u.
+**Unsure** is no label, but the lack of one. Windows vote: a label is given when GIVEN of them are sure by themselves,
+and kept while KEPT of them are. A segment also ends where windows that are sure give way to such as are not, or the
+other way round: by the same test, on sound of the one less sound of the other, which has to reach SWAYED windows. That
+is more than where one genre gives way to another, and windows hear both: few of them are sure there.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOOR = 0.01  # of probabilities in ratios: one window says at most 100 to 1
-MOST_UNSURE = 0.999  # what a window has to reach, to keep its odds finite
+GIVEN, KEPT = 0.5, 0.3  # share of windows that are sure; not chosen: on nothing but music the least would be best
+SWAYED = 1.0  # lengths of a window: by so much sound those that are sure, or are not, outweigh the others
 
 Doubles = NDArray[np.float64]
 Phase = Literal["start", "update", "end"]
@@ -90,6 +93,11 @@ class Heard:
     sample_rate: int
     probabilities: Mapping[str, float] | None
     unsure_below: float = 0.0
+
+    @property
+    def sure(self) -> bool:
+        """Whether the greatest of them reaches it."""
+        return bool(max((self.probabilities or {}).values(), default=0.0) >= self.unsure_below)
 
     @property
     def samples(self) -> int:
@@ -196,6 +204,7 @@ class Smoother:
     def reset(self) -> None:
         """Forget everything."""
         self._means: Doubles | None = None
+        self._sure = False
         self._delay_s = 0.0
         self._last = self._held = 0
 
@@ -203,17 +212,18 @@ class Smoother:
         """Take the next window."""
         shares = _shares(heard)
         if self._means is None:
-            self._means, self._held = shares, int(shares.argmax())
+            self._means, self._held = shares, int(shares[:-1].argmax())
         else:
             step_s = (heard.last_sample - self._last) / heard.sample_rate
             kept = math.exp(-step_s / self._settings.smoothing_s) if self._settings.smoothing_s else 0.0
             self._means = shares + kept * (self._means - shares)
             self._delay_s = kept * (self._delay_s + step_s)
         self._last = heard.last_sample
-        best = int(self._means.argmax())
+        best = int(self._means[:-1].argmax())
         if self._means[best] > self._means[self._held] + self._settings.margin:
             self._held = best
-        return Smooth(_name(heard, self._held), _table(heard, self._means[:-1]), self._delay_s)
+        self._sure = _enough(float(self._means[-1]), before=self._sure)
+        return Smooth(_name(heard, self._held, self._sure), _table(heard, self._means), self._delay_s)
 
 
 @dataclass
@@ -225,12 +235,14 @@ class _Run:
     held : int
         Its label's number.
     sums : Doubles
-        [K], of the probabilities of its windows.
+        [K + 1], of the shares of its windows.
     evidence, since, later_sums, later_windows : NDArray
-        [K + 1], and [K + 1, K] the third: for each other label the cumulative sum, the sample at which it was last 0,
-        and sums and windows from there on.
+        [K + 1], and [K + 1, K + 1] the third: for each other label, and last for the contrary of `sure`, the cumulative
+        sum, the sample at which it was last 0, and sums and windows from there on.
     told : int
         Last sample of the window with which it was last told.
+    sure : bool
+        Whether it was last told with its label.
     """
 
     number: int
@@ -240,41 +252,62 @@ class _Run:
     windows: int
     told: int
     newest: Heard
+    sure: bool = False
     evidence: Doubles = field(init=False)
     since: NDArray[np.int64] = field(init=False)
     later_sums: Doubles = field(init=False)
     later_windows: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trust(self.held)
+        n = len(self.sums)
+        self.evidence, self.since = np.zeros(n), np.zeros(n, np.int64)
+        self.later_sums, self.later_windows = np.zeros((n, n)), np.zeros(n, np.int64)
+        self._forget(slice(None))
 
     def trust(self, held: int) -> None:
         """Take `held` for the label; nothing speaks for another one."""
-        n = len(self.sums) + 1
-        self.held, self.evidence = held, np.zeros(n)
-        self.since = np.full(n, self.newest.middle)
-        self.later_sums, self.later_windows = np.zeros((n, n - 1)), np.zeros(n, np.int64)
+        self.held = held
+        self._forget(slice(-1))
+
+    def say(self, sure: bool) -> None:
+        """Tell it with its label, or as unsure."""
+        if sure != self.sure:
+            self.sure = sure
+            self._forget(slice(-1, None))
+        self.told = self.newest.last_sample
+
+    def _forget(self, which: slice) -> None:
+        self.evidence[which], self.since[which] = 0.0, self.newest.middle
+        self.later_sums[which], self.later_windows[which] = 0.0, 0
 
     def hear(self, heard: Heard) -> None:
         """Take the next window."""
         shares = _shares(heard)
         new = min(max(heard.last_sample - self.newest.last_sample, 0) / heard.samples, 1.0)
-        logs = np.log(np.maximum(shares, FLOOR))
-        evidence = self.evidence + new * (logs - logs[self.held])
+        logs = np.log(np.maximum(shares, FLOOR)) - math.log(max(shares[self.held], FLOOR))
+        logs[-1] = 1.0 if heard.sure != self.sure else -1.0
+        evidence = self.evidence + new * logs
         grows = evidence > 0
         self.evidence = np.where(grows, evidence, 0.0)
         self.since = np.where(grows, self.since, heard.middle)
-        self.later_sums = np.where(grows[:, None], self.later_sums + shares[:-1], 0.0)
+        self.later_sums = np.where(grows[:, None], self.later_sums + shares, 0.0)
         self.later_windows = np.where(grows, self.later_windows + 1, 0)
-        self.sums = self.sums + shares[:-1]
+        self.sums = self.sums + shares
         self.windows += 1
         self.newest = heard
 
-    def split(self, label: int) -> tuple[_Run, _Run]:
-        """Return this run up to the change to `label`, and the one from there on."""
-        sums, windows, since = self.later_sums[label], int(self.later_windows[label]), int(self.since[label])
+    @property
+    def can_say(self) -> bool:
+        """Whether its label can be told by now."""
+        return _enough(float(self.sums[-1]) / self.windows, before=self.sure)
+
+    def split(self, rival: int) -> tuple[_Run, _Run]:
+        """Return this run up to where the sum of `rival` was last 0, and the one from there on."""
+        sums, windows = self.later_sums[rival].copy(), int(self.later_windows[rival])
+        held = rival if rival < len(sums) - 1 else int(sums[:-1].argmax())
         before = replace(self, sums=self.sums - sums, windows=self.windows - windows)
-        return before, _Run(self.number + 1, label, since, sums, windows, self.newest.last_sample, self.newest)
+        since, told = int(self.since[rival]), self.newest.last_sample
+        return before, _Run(self.number + 1, held, since, sums, windows, told, self.newest)
 
 
 class Segmenter:
@@ -291,16 +324,18 @@ class Segmenter:
         run = self._run
         if run is None:
             shares = _shares(heard)
-            held, first = int(shares.argmax()), max(heard.first_sample, self._free)
-            self._run = _Run(self._number, held, first, shares[:-1], 1, heard.last_sample, heard)
+            held, first = int(shares[:-1].argmax()), max(heard.first_sample, self._free)
+            self._run = _Run(self._number, held, first, shares, 1, heard.last_sample, heard)
             return [self._tell(self._run, "start")]
         run.hear(heard)
-        label = int(run.evidence.argmax())
+        label = int(run.evidence[:-1].argmax())
         if run.evidence[label] >= self._settings.evidence:
             return self._change(run, label)
-        if (heard.last_sample - run.told) >= self._settings.update_s * heard.sample_rate:
-            return [self._tell(run, "update")]
-        return []
+        if run.evidence[-1] >= SWAYED and not _young(run, -1):
+            return self._split(*run.split(len(run.evidence) - 1))
+        late = heard.last_sample - run.told >= self._settings.update_s * heard.sample_rate
+        corrected = run.can_say != run.sure
+        return [self._tell(run, "update")] if late or corrected else []
 
     def pause(self, last_sample: int) -> list[Segment]:
         """Take a window of silence, which ends at `last_sample`; windows after it still reach back before it."""
@@ -321,19 +356,26 @@ class Segmenter:
         return told
 
     def _change(self, run: _Run, label: int) -> list[Segment]:
-        if run.since[label] - run.first <= run.newest.samples / 2:
+        if _young(run, label):
             run.trust(label)
             return [self._tell(run, "update")]
-        before, self._run = run.split(label)
-        return [self._tell(before, "end", self._run.first - 1), self._tell(self._run, "start")]
+        before, after = run.split(label)
+        if not run.sure and not after.can_say:
+            run.trust(label)
+            return []
+        return self._split(before, after)
+
+    def _split(self, before: _Run, after: _Run) -> list[Segment]:
+        self._run = after
+        return [self._tell(before, "end", after.first - 1), self._tell(after, "start")]
 
     def _tell(self, run: _Run, phase: Phase, last_sample: int | None = None) -> Segment:
-        run.told = run.newest.last_sample
+        run.say(run.can_say)
         last = run.told if last_sample is None else last_sample
         return Segment(
             phase=phase,
             number=run.number,
-            label=_name(run.newest, run.held),
+            label=_name(run.newest, run.held, run.sure),
             probabilities=_table(run.newest, run.sums / run.windows),
             windows=run.windows,
             first_sample=run.first,
@@ -343,17 +385,24 @@ class Segmenter:
 
 
 def _shares(heard: Heard) -> Doubles:
-    """Probabilities [K + 1]; that of unsure is the last."""
-    shares = np.array([*(heard.probabilities or {}).values(), 0.0], np.float64)
-    least = min(heard.unsure_below, MOST_UNSURE)
-    shares[-1] = (1 - shares.max()) * least / (1 - least)
-    return shares
+    """Probabilities of the K labels, and 1 if the window is sure of the greatest, else 0: [K + 1]."""
+    return np.array([*(heard.probabilities or {}).values(), float(heard.sure)], np.float64)
 
 
-def _name(heard: Heard, number: int) -> str | None:
-    labels = list(heard.probabilities or {})
-    return labels[number] if number < len(labels) else None
+def _young(run: _Run, rival: int) -> bool:
+    """Whether the segment was no longer than half a window when `rival` came: no window is mostly its own."""
+    return bool(run.since[rival] - run.first <= run.newest.samples / 2)
 
 
-def _table(heard: Heard, values: Doubles) -> dict[str, float]:
-    return dict(zip(heard.probabilities or {}, values.tolist(), strict=True))
+def _enough(share: float, *, before: bool) -> bool:
+    """Whether so many windows are sure that a label can be given, or kept if there was one `before`."""
+    return share >= (KEPT if before else GIVEN)
+
+
+def _name(heard: Heard, number: int, sure: bool) -> str | None:
+    return list(heard.probabilities or {})[number] if sure else None
+
+
+def _table(heard: Heard, shares: Doubles) -> dict[str, float]:
+    """Probabilities by label."""
+    return dict(zip(heard.probabilities or {}, shares[:-1].tolist(), strict=True))

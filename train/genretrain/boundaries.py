@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,6 +62,12 @@ def arg_max(hearing: Hearing) -> list[Told]:
     ]
 
 
+def answered(hearing: Hearing) -> list[Told]:
+    """What estimates say: the same, if the window is sure of it."""
+    sure = {hearing.end_s(heard) for heard in hearing.heard if heard.sure}
+    return [one if one.told_s in sure else replace(one, label=None) for one in arg_max(hearing)]
+
+
 def smoothed(settings: Settings) -> Method:
     """The smoothed label with hysteresis."""
 
@@ -85,7 +92,6 @@ def segmented(settings: Settings) -> Method:
             labels += [
                 Told(hearing.end_s(heard), segment.first_sample / heard.sample_rate, segment.label)
                 for segment in segments
-                if segment.phase != "end"
             ]
         return labels
 
@@ -100,8 +106,9 @@ class Score:
     ----------
     boundaries, missed : int
         True ones; those of them that nothing is near to.
-    spurious, taken_back : int
-        Told ones that are near to no true one, and labels that were told and then taken back; the latter alone.
+    spurious, interrupted, taken_back : int
+        Told ones that are near to no true one, labels that were interrupted by unsure answers, and labels that were
+        told and then taken back, all in all; the second and the third alone.
     spurious_a_minute : float
     f : float
         Harmonic mean of the share of the true ones that were told, and of the told ones that are true.
@@ -109,8 +116,8 @@ class Score:
         Median and 90th percentile of the distance in time, of those that are near to each other.
     delay_s, delay_90_s : float
         Of how long after the true boundary it was told.
-    right : float
-        Share of windows at whose end the genre was told that sounded then.
+    right, unsure : float
+        Share of windows at whose end the genre was told that sounded then; at whose end none was told.
     right_afterwards : float
         Share of windows at whose end the genre sounded that is told of that moment in the end.
     """
@@ -118,6 +125,7 @@ class Score:
     boundaries: int
     missed: int
     spurious: int
+    interrupted: int
     taken_back: int
     spurious_a_minute: float
     f: float
@@ -126,33 +134,41 @@ class Score:
     delay_s: float
     delay_90_s: float
     right: float
+    unsure: float
     right_afterwards: float
 
 
 def score(hearings: Sequence[Hearing], method: Method) -> Score:
-    """Score of `method` over all `hearings`."""
-    boundaries = spurious = taken_back = 0
+    """Score of `method` over all `hearings`. Unsure between two labels is no change of its own."""
+    boundaries = spurious = interrupted = taken_back = 0
     errors: list[float] = []
     delays: list[float] = []
+    answers: list[str | None] = []
     right: list[bool] = []
     afterwards: list[bool] = []
     for hearing in hearings:
         told = method(hearing)
         changes, again = settled(told)
         truth = [end_s for end_s, _ in hearing.truth[:-1]]
-        pairs = matched(truth, [change.since_s for change in changes[1:]])
-        boundaries, taken_back = boundaries + len(truth), taken_back + again
-        spurious += len(changes) - 1 - len(pairs) + again
-        errors += [abs(changes[1 + j].since_s - truth[i]) for i, j in pairs]
-        delays += [changes[1 + j].told_s - truth[i] for i, j in pairs]
+        labelled = [change for change in changes if change.label is not None]
+        found = [one for before, one in pairwise(labelled) if one.label != before.label]
+        gaps = len(labelled) - 1 - len(found) if labelled else 0
+        pairs = matched(truth, [change.since_s for change in found])
+        boundaries, interrupted, taken_back = boundaries + len(truth), interrupted + gaps, taken_back + again
+        spurious += len(found) - len(pairs) + gaps + again
+        errors += [abs(found[j].since_s - truth[i]) for i, j in pairs]
+        delays += [found[j].told_s - truth[i] for i, j in pairs]
         times = [hearing.end_s(heard) for heard in hearing.heard if hearing.end_s(heard) <= hearing.truth[-1][0]]
-        right += [_label_at(told, at_s, told_by=True) == _genre_at(hearing, at_s) for at_s in times]
+        by_then = [_label_at(told, at_s, told_by=True) for at_s in times]
+        answers += by_then
+        right += [label == _genre_at(hearing, at_s) for label, at_s in zip(by_then, times, strict=True)]
         afterwards += [_label_at(changes, at_s, told_by=False) == _genre_at(hearing, at_s) for at_s in times]
     minutes = sum(hearing.truth[-1][0] for hearing in hearings) / 60
     return Score(
         boundaries=boundaries,
         missed=boundaries - len(errors),
         spurious=spurious,
+        interrupted=interrupted,
         taken_back=taken_back,
         spurious_a_minute=spurious / minutes,
         f=2 * len(errors) / max(boundaries + len(errors) + spurious, 1),
@@ -161,6 +177,7 @@ def score(hearings: Sequence[Hearing], method: Method) -> Score:
         delay_s=_quantile(delays, 0.5),
         delay_90_s=_quantile(delays, 0.9),
         right=float(np.mean(right)),
+        unsure=answers.count(None) / len(answers),
         right_afterwards=float(np.mean(afterwards)),
     )
 
@@ -168,14 +185,15 @@ def score(hearings: Sequence[Hearing], method: Method) -> Score:
 def settled(told: Sequence[Told]) -> tuple[list[Told], int]:
     """Changes of the label as they stand in the end, the first label before them; and how many labels were taken back.
 
-    What is told of the same moment again is the same change, under its newest label.
+    What is told of the same moment again is the same change, under its newest label, told when it first had one.
     """
     changes: list[Told] = []
     taken_back = 0
     for one in told:
         if changes and one.since_s == changes[-1].since_s:
-            taken_back += one.label != changes[-1].label
-            changes[-1] = replace(changes[-1], label=one.label)
+            before = changes[-1]
+            taken_back += before.label not in (None, one.label)
+            changes[-1] = one if before.label is None else replace(before, label=one.label)
         elif not changes or one.label != changes[-1].label:
             changes.append(one)
     return [one for at, one in enumerate(changes) if not at or one.label != changes[at - 1].label], taken_back

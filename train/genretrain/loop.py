@@ -1,7 +1,8 @@
 """The training loop, in the order it happens.
 
 A run is a folder: ``checkpoint.pt`` after every epoch (weights, optimiser, random states, the recipe), ``best.pt`` by
-validation, ``epochs.jsonl`` for reading. A killed run goes on from its last epoch and ends in the same numbers.
+validation, ``epochs.jsonl`` for reading. Accuracy does not show what a network has learned of outliers: of a run with
+them the last epoch counts as the best. A killed run goes on from its last epoch and ends in the same numbers.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
         if test:
             row["test_accuracy"] = round(validate(run.averaged, test, plan, device)[0], 4)
         bar.note = ", ".join(f"{key} {value}" for key, value in row.items() if key not in UNSHOWN)
-        if (accuracy, -valid_loss) > run.best:
+        if plan.outliers or (accuracy, -valid_loss) > run.best:
             run.best = (accuracy, -valid_loss)
             checkpoint.save({"averaged": run.averaged.state_dict(), **identity, **row}, out / "best.pt")
         checkpoint.save({**run.state(), **identity}, out / "checkpoint.pt")

@@ -31,7 +31,7 @@ from .markdown import table
 from .notmusic import Sound
 from .progress import Progress
 
-ANSWERED = 0.4  # greatest share of the choosing part that may be answered
+ANSWERED = 0.2  # greatest share of the choosing part that may be answered
 COVERAGE = 0.7  # least share of the validation windows that must be
 THRESHOLDS = np.round(np.arange(0.1, 1.0, 0.01), 2)
 

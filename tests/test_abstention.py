@@ -25,12 +25,12 @@ def music(n: int = 2000) -> Heard:
 
 
 def test_the_threshold_is_the_least_that_leaves_other_sounds_unanswered():
-    """Other sounds are at most 50 % sure, one half above 40 %: a threshold near 0.42 answers 40 % of them."""
+    """Other sounds are at most 50 % sure, one half above 40 %: a threshold near 0.46 answers 20 % of them."""
     others = windows(np.linspace(0.3, 0.5, 1001))
     choice = abstention.choose(music(), others, 128)
     assert choice.temperature == pytest.approx(1.0, abs=0.15)
     assert choice.answered <= abstention.ANSWERED < abstention.ANSWERED + 0.1
-    assert 0.38 < choice.unsure_below < 0.46
+    assert 0.42 < choice.unsure_below < 0.5
     assert 0.8 < choice.coverage < 0.92
     before = next(point for point in choice.curve if point[0] == pytest.approx(choice.unsure_below - 0.01))
     assert before[3] > abstention.ANSWERED

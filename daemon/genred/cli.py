@@ -294,3 +294,26 @@ def doctor(bind: str, model: Path | None, as_json: bool) -> None:
     from .doctor import examine_here
 
     raise SystemExit(examine_here(bind, model, as_json=as_json))
+
+
+@main.command()
+@click.option("--quick", is_flag=True, help="Under a minute: fewer rounds, and one number of stations.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--provider", type=PROVIDERS, default="cpu", show_default=True, help="What runs the model.")
+@click.option("--hop", type=HOP, default=40, show_default=True, help="Frames between two answers.")
+def bench(quick: bool, as_json: bool, model: Path | None, provider: Any, hop: int) -> None:
+    """Measure what genred costs here, beside what others would do.
+
+    It takes half an hour, and wants the machine for itself. Peers that are not installed are named.
+
+    \b
+    genred bench > BENCHMARKS.md
+    genred bench --quick --json
+    """
+    from .bench import FULL, QUICK, told
+    from .bench import bench as measure
+    from .card import find_model
+
+    logging.basicConfig(level="INFO", format="%(message)s")
+    click.echo(told(measure(model or find_model(), provider, hop, QUICK if quick else FULL), as_json=as_json))

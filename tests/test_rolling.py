@@ -318,4 +318,4 @@ def test_a_window_that_cannot_be_whole_steps(tmp_path: Path) -> None:
     card = Classifier(NETS["like the paper's"].write(tmp_path / "net.onnx", WINDOW), "cpu").card
     odd = msgspec.structs.replace(card, window_frames=100)
     with pytest.raises(ValueError, match="100 frames are not a multiple of the 8"):
-        rolling_engine(odd, lambda _part: lambda batch: batch, b"")
+        rolling_engine(odd, lambda _part: lambda batch: batch, b"", 4_000)

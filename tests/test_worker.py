@@ -60,6 +60,8 @@ class FakePublisher:
 class FakeClassifier:
     """Answers as a test says; `busy` is what happens meanwhile."""
 
+    at_once = 16
+
     def __init__(self) -> None:
         self.verdict_of: Callable[[Window], Verdict | BatchError] = lambda _: ROCK
         self.busy: Callable[[], None] = lambda: None

@@ -25,7 +25,8 @@ from .messages import Reason, plain
 from .rolling import Rolling, Run, rolling_engine
 from .runtime import Array, Graph, Provider, check_weights, choose, lacks_memory, quiet_stderr, read
 
-_MAX_BATCH = 32  # windows: bounds memory, and how long others wait
+AT_ONCE = {"cpu": 16, "cuda": 256}  # windows: what runs best, bounds memory, and how long others wait
+CONVOLVED = {"cpu": 4_000, "cuda": 256_000}  # frames at once: bounds memory, and on a CPU more is not faster
 
 
 class Engine(Protocol):
@@ -77,6 +78,8 @@ class Classifier:
     card : ModelCard
     provider : str
         ``cuda`` or ``cpu``: what runs.
+    at_once : int
+        Windows that are best answered together.
     choice, passes : str
         One line: what was chosen and why; how windows are answered.
     digest : str
@@ -94,12 +97,14 @@ class Classifier:
         self.digest = hashlib.sha256(content).hexdigest()
         graph, self.choice = choose(content, path, provider, threads)
         self.provider = graph.provider
+        self.at_once = AT_ONCE[self.provider]
         self.card = _card(graph, path)
         check_weights(content, path)
         self._engine: Engine = Whole(graph)
         self._check_shapes(path)
         try:
-            self._engine = rolling_engine(self.card, partial(self._part, path, threads), content)
+            open_part = partial(self._part, path, threads)
+            self._engine = rolling_engine(self.card, open_part, content, CONVOLVED[self.provider])
             self.passes = f"rolling windows, in steps of {self._engine.reach.pooling} frames"
         except ValueError as error:
             self.passes = f"whole windows: {error}"
@@ -147,8 +152,8 @@ class Classifier:
         """Answer each window; silence is answered without asking the network."""
         verdicts: list[Verdict | BatchError] = [Verdict(reason="silence")] * len(windows)
         sounding = [i for i, window in enumerate(windows) if not window.silent]
-        for start in range(0, len(sounding), _MAX_BATCH):
-            batch = sounding[start : start + _MAX_BATCH]
+        for start in range(0, len(sounding), self.at_once):
+            batch = sounding[start : start + self.at_once]
             for i, verdict in zip(batch, self._judge_batch([windows[i] for i in batch]), strict=True):
                 verdicts[i] = verdict
         return verdicts

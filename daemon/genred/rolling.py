@@ -122,8 +122,8 @@ def reach(convolutions: Sequence[Convolution]) -> Reach:
     return Reach(pooling, left=-(-before // pooling), right=-(-after // pooling))
 
 
-def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: bytes) -> Rolling:
-    """Make the engine of the model `content` if its `card` allows it.
+def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: bytes, most_frames: int) -> Rolling:
+    """Make the engine of the model `content` if its `card` allows it; it convolves `most_frames` at once.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: 
     if card.window_frames % far.pooling:
         raise ValueError(f"{card.window_frames} frames are not a multiple of the {far.pooling} that a step stands for")
     first, second = (open_part(part) for part in cut(content, local.steps))
-    rolling = Rolling(first, second, far)
+    rolling = Rolling(first, second, far, most_frames)
     rolling.check(card.window_frames, card.spec.n_mfcc)
     return rolling
 
@@ -170,10 +170,12 @@ class Rolling:
     recur : callable
         The rest: steps [B, S, F] -> probabilities [B, K].
     reach : Reach
+    most_frames : int
+        The local part takes so many at once, and a window in any case: what it makes of them is large.
     """
 
-    def __init__(self, convolve: Run, recur: Run, reach: Reach) -> None:
-        self.reach = reach
+    def __init__(self, convolve: Run, recur: Run, reach: Reach, most_frames: int = 4_000) -> None:
+        self.reach, self._most_frames = reach, most_frames
         self._convolve, self._recur = convolve, recur
 
     def check(self, frames: int, n_mfcc: int) -> None:
@@ -205,12 +207,12 @@ class Rolling:
 
     def roll(self, windows: Sequence[Window]) -> Array:
         """Answer `windows`, each with what its epoch has kept; [B, K], in their order."""
-        return np.stack(_in_batches(self._recur, self._steps(windows)))
+        return np.stack(_in_batches(self._recur, self._steps(windows), most=len(windows)))
 
     def _steps(self, windows: Sequence[Window]) -> list[Steps]:
         """Steps of each window; its epoch keeps the interior ones."""
         plans = [self._plan(window) for window in windows]
-        fresh = _in_batches(self._convolve, [plan.chunk for plan in plans])
+        fresh = self._convolved([plan.chunk for plan in plans])
         edges = self._edges(windows, plans)
         rows = [
             np.concatenate([edges[i], plan.kept, tail[self.reach.left :]]) if len(plan.kept) else tail
@@ -220,6 +222,11 @@ class Rolling:
             interior = row[self.reach.left : plan.n - self.reach.right]
             window.past.first, window.past.steps = plan.begin + self.reach.left, interior
         return rows
+
+    def _convolved(self, pieces: Sequence[Frames]) -> list[Steps]:
+        """Steps of each of `pieces`."""
+        longest = max((len(piece) for piece in pieces), default=1)
+        return _in_batches(self._convolve, pieces, most=max(self._most_frames // longest, 1))
 
     def _plan(self, window: Window) -> _Plan:
         pooling = self.reach.pooling
@@ -241,15 +248,17 @@ class Rolling:
         if not self.reach.left:
             return {i: plans[i].kept[:0] for i in rolled}
         frames = (self.reach.left + self.reach.right) * self.reach.pooling
-        made = _in_batches(self._convolve, [windows[i].mfcc[:frames] for i in rolled])
+        made = self._convolved([windows[i].mfcc[:frames] for i in rolled])
         return {i: steps[: self.reach.left] for i, steps in zip(rolled, made, strict=True)}
 
 
-def _in_batches(run: Run, pieces: Sequence[Array]) -> list[Array]:
-    """Run over `pieces` [T, C], those of the same length together; answers in the order of the pieces."""
+def _in_batches(run: Run, pieces: Sequence[Array], most: int) -> list[Array]:
+    """Run over `pieces` [T, C], those of one length together, `most` at once; answers in the order of the pieces."""
     lengths = sorted({len(piece) for piece in pieces})
     answers: dict[int, Array] = {}
     for length in lengths:
         of_length = [i for i, piece in enumerate(pieces) if len(piece) == length]
-        answers |= dict(zip(of_length, run(np.stack([pieces[i] for i in of_length])), strict=True))
+        for start in range(0, len(of_length), most):
+            batch = of_length[start : start + most]
+            answers |= dict(zip(batch, run(np.stack([pieces[i] for i in batch])), strict=True))
     return [answers[i] for i in range(len(pieces))]

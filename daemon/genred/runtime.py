@@ -169,6 +169,7 @@ def _session(content: bytes, path: Path, provider: str, threads: int) -> Any:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # it keeps what the largest batch ever took, and is not faster
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
         wanted = [_PROVIDERS[name] for name in dict.fromkeys((provider, "cpu"))]

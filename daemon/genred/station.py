@@ -23,7 +23,7 @@ from .supervisor import Notice, Supervisor
 from .titles import Titles
 
 FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
-LOOK_S = 0.25  # a station is listened to at least so often
+LOOK_S = 1.0  # a station is listened to at least so often
 CONNECTED_S = 5.0  # a source that has not connected for so long is stalled, too: its thread may hang in C
 STALLED_S = 2.0  # a live source that delivers nothing for so long is stalled
 

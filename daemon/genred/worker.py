@@ -92,11 +92,13 @@ class Worker:
             self.error = error
 
     def round(self) -> None:
-        """Listen to every station that has something to say, and answer all windows that are due together."""
+        """Listen to every station that has something to say, and answer the windows that are due, batch by batch."""
         now_s = time.monotonic()
         dues = [due for station in self._stations if station.wants(now_s) for due in station.listen(now_s)]
-        for due, verdict in zip(dues, self._classifier.judge([d.window for d in dues]), strict=True):
-            self._answer(due, verdict)
+        for start in range(0, len(dues), self._classifier.at_once):
+            batch = dues[start : start + self._classifier.at_once]
+            for due, verdict in zip(batch, self._classifier.judge([d.window for d in batch]), strict=True):
+                self._answer(due, verdict)
         for station in self._stations:
             self._tell_unripe(station)
             self._tell_events(station)

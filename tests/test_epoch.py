@@ -276,3 +276,24 @@ def test_bytes_in_a_wrong_format(rate_hz: int) -> None:
     for window in windows:
         assert np.isfinite([window.level_dbfs, *window.mfcc.ravel()]).all()
     assert np.isfinite(one.peak.take_dbfs())
+
+
+# Phases
+
+
+@settings(max_examples=15)
+@given(lengths=sizes, phase=st.sampled_from([0, 8, 16]))
+def test_a_phase_moves_the_windows(lengths: list[int], phase: int) -> None:
+    """Windows begin `phase` frames later, all of them, and each is what a window there always is; in any chunking."""
+    samples, short = music(2.5), Geometry(24, 24)
+    one = Epoch(MFCC, short, GainRule(), RATE, phase_frames=phase)
+    missing_s = one.until_due_s
+    windows = heard(one, samples, lengths)
+    frames = MFCC(samples)
+    assert [window.first_frame for window in windows] == list(range(phase, len(frames) - 23, 24))
+    for window in windows:
+        np.testing.assert_array_equal(window.mfcc, frames[window.first_frame :][:24])
+        assert window.first_sample == window.first_frame * HOP
+        assert window.last_sample == window.first_sample + MFCC.spec.samples(24) - 1
+    assert missing_s == pytest.approx(((phase + 23) * HOP + N_FFT) / RATE)
+    assert one.progress == 1.0

@@ -179,6 +179,11 @@ class Classifier:
         """Return the result that the card puts first."""
         return self.card.results[0] if self.card.results else None
 
+    @property
+    def step_frames(self) -> int:
+        """Frames of one step of the engine: windows begin at multiples of it."""
+        return self._engine.reach.pooling if isinstance(self._engine, Rolling) else 1
+
     def check_hop(self, hop_frames: int) -> None:
         """Refuse hops at which no window would begin with a step of the engine.
 
@@ -186,11 +191,11 @@ class Classifier:
         ------
         ConfigError
         """
-        pooling = self._engine.reach.pooling if isinstance(self._engine, Rolling) else 1
-        if hop_frames % pooling:
-            below = max(hop_frames // pooling, 1) * pooling
+        step = self.step_frames
+        if hop_frames % step:
+            below = max(hop_frames // step, 1) * step
             raise ConfigError(
-                f"--hop {hop_frames}: {self.name} makes one step of {pooling} frames, and windows must begin with one;"
+                f"--hop {hop_frames}: {self.name} makes one step of {step} frames, and windows must begin with one;"
                 f" use a multiple, as {below}"
             )
 

@@ -98,10 +98,18 @@ class Epoch:
         The source's own rate.
     gain_db : float, optional
         Fixes the gain.
+    phase_frames : int
+        First frame of the first window.
     """
 
     def __init__(
-        self, mfcc: Mfcc, geometry: Geometry, rule: GainRule, rate_hz: int, gain_db: float | None = None
+        self,
+        mfcc: Mfcc,
+        geometry: Geometry,
+        rule: GainRule,
+        rate_hz: int,
+        gain_db: float | None = None,
+        phase_frames: int = 0,
     ) -> None:
         self.spec, self.geometry, self.rate_hz = mfcc.spec, geometry, rate_hz
         self.gain = AutoGain(rule, gain_db)
@@ -125,6 +133,7 @@ class Epoch:
         self._losses: deque[tuple[int, int]] = deque()  # native positions [from, to)
         self._hop = geometry.hop_frames * self.spec.hop_length  # samples between two windows
         self._span = self.spec.samples(geometry.window_frames)  # samples in a window
+        self._phase_frames = phase_frames
         self._taken = 0  # samples at the model's rate
         self._past = Past()
 
@@ -142,12 +151,12 @@ class Epoch:
     @property
     def progress(self) -> float:
         """How much of the first window is there, 0 to 1."""
-        return min(self.frames / self.geometry.window_frames, 1.0)
+        return min(self.frames / (self._phase_frames + self.geometry.window_frames), 1.0)
 
     @property
     def until_due_s(self) -> float:
         """Seconds of audio missing to the next window."""
-        return (self.due * self._hop + self._span - self._taken) / self.spec.sample_rate
+        return (self._end(self.due) - self._taken) / self.spec.sample_rate
 
     @property
     def hop_s(self) -> float:
@@ -189,7 +198,7 @@ class Epoch:
         """Go from window end to window end, so that each sees the level and gain of its own end in any chunking."""
         windows = []
         while len(samples):
-            end = self.due * self._hop + self._span
+            end = self._end(self.due)
             piece, samples = samples[: end - self._taken], samples[end - self._taken :]
             self._take(piece)
             if self._taken == end:
@@ -205,11 +214,11 @@ class Epoch:
         self._recent = np.concatenate([self._recent, frames])[-self.geometry.window_frames :]
 
     def _window(self, number: int) -> Window:
-        first = number * self._hop
-        last = first + self._span - 1
+        last = self._end(number) - 1
+        first = last + 1 - self._span
         return Window(
             number=number,
-            first_frame=number * self.geometry.hop_frames,
+            first_frame=self._phase_frames + number * self.geometry.hop_frames,
             first_sample=first,
             last_sample=last,
             mfcc=self._recent,
@@ -219,6 +228,10 @@ class Epoch:
             silent=self.levels.silent,
             past=self._past,
         )
+
+    def _end(self, number: int) -> int:
+        """Sample behind the last one of window `number`."""
+        return self._phase_frames * self.spec.hop_length + number * self._hop + self._span
 
     def _lost_ms(self, first: int, last: int) -> float:
         begin, end = self.native_position(first), self.native_position(last + 1)

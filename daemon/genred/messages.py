@@ -162,7 +162,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     Attributes
     ----------
     event : str
-        ``state``, ``epoch``, ``title``, ``loss``, ``overrun``, ``error`` or ``clock-step``.
+        ``state``, ``epoch``, ``title``, ``loss``, ``overrun``, ``overload``, ``error`` or ``clock-step``.
     text : str
         For people.
     state, previous : str
@@ -176,7 +176,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
         Of a ``title`` event: what the source says that it plays; empty if it says nothing any more.
     """
 
-    event: Literal["state", "epoch", "title", "loss", "overrun", "error", "clock-step"]
+    event: Literal["state", "epoch", "title", "loss", "overrun", "overload", "error", "clock-step"]
     text: str
     state: State | UnsetType = UNSET
     previous: State | UnsetType = UNSET
@@ -256,12 +256,15 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         Resident, 10^6 bytes.
     subscriptions : int
         Topics that somebody subscribes to.
+    overloaded : bool
+        True while windows are skipped because the machine cannot keep up.
     """
 
     uptime_s: float
     cpu_percent: float
     memory_mb: float
     subscriptions: int
+    overloaded: bool | UnsetType = UNSET
 
 
 class Status(Header, frozen=True, kw_only=True, tag="status"):

@@ -18,6 +18,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from . import __version__, reports, systemd
@@ -33,7 +35,7 @@ from .publisher import Publisher
 from .signals import asked_to_end
 from .snapshot import Snapshot
 from .sources import open_source, shown
-from .station import NewEpoch, Station
+from .station import Station
 from .supervisor import Supervisor
 from .worker import Worker
 
@@ -72,8 +74,15 @@ def run(config: Config, show: Show) -> None:
         log.info("model %s on %s", classifier.name, classifier.choice)
         log.info("%s", classifier.passes)
         new_epoch = _epochs(classifier, config.hop)
+        phases = cycle(range(0, config.hop, classifier.step_frames))  # windows of live stations fall due evenly
         stations = [
-            Station(entry.name, shown(entry.uri), source, new_epoch, Supervisor(entry.name, source.source, stop, wake))
+            Station(
+                entry.name,
+                shown(entry.uri),
+                source,
+                partial(new_epoch, phase_frames=next(phases) if source.source.live else 0),
+                Supervisor(entry.name, source.source, stop, wake),
+            )
             for entry, source in opened
         ]
         hello = reports.hello(__version__, classifier, config.hop, stations)
@@ -160,8 +169,7 @@ class Pulse:
         self._hangs = hangs
 
 
-def _epochs(classifier: Classifier, hop_frames: int) -> NewEpoch:
-    """Make what makes an epoch of a given rate, as the model's card wants it."""
+def _epochs(classifier: Classifier, hop_frames: int) -> Callable[..., Epoch]:
+    """Make what makes an epoch of a given rate, gain and phase, as the model's card wants it."""
     card = classifier.card
-    mfcc, geometry = Mfcc(card.spec), Geometry(card.window_frames, hop_frames)
-    return lambda rate_hz, gain_db: Epoch(mfcc, geometry, card.gain, rate_hz, gain_db)
+    return partial(Epoch, Mfcc(card.spec), Geometry(card.window_frames, hop_frames), card.gain)

@@ -69,6 +69,8 @@ class Station:
         The present epoch; None while nothing is connected.
     events : list of Event
         What happened since the worker last took them.
+    late : int
+        Windows skipped because the worker came too late for them.
     """
 
     def __init__(self, name: str, uri: str, opened: Opened, new_epoch: NewEpoch, supervisor: Supervisor) -> None:
@@ -79,6 +81,7 @@ class Station:
         self.stretch: Stretch | None = None
         self.last_stretch: Stretch | None = None  # the newest one that had audio
         self.events: list[Event] = []
+        self.late = 0
         self._gain_db = opened.gain_db
         self._new_epoch = new_epoch
         self._supervisor = supervisor
@@ -115,7 +118,7 @@ class Station:
         self._watch(now_s)
         self._tell_title(now_s)
         self._listened_s = now_s
-        return self._newest(dues) if self.source.live else dues
+        return self._newest(dues, now_s) if self.source.live else dues
 
     def _expect(self) -> None:
         """Say at which sample the next window will be complete, or the next hop of the first one."""
@@ -270,9 +273,11 @@ class Station:
         self._end(at)
         return dues
 
-    def _newest(self, dues: list[Due]) -> list[Due]:
+    def _newest(self, dues: list[Due], now_s: float) -> list[Due]:
+        """Skip all but the newest: what the worker came too late for, and what came in a lump."""
         for due in dues[:-1]:
             due.stretch.skipped += 1
+            self.late += now_s - due.handed_over_s > due.stretch.epoch.hop_s / 2
         return dues[-1:]
 
     def _heed(self, notice: Notice, now_s: float) -> None:

@@ -23,7 +23,7 @@ from . import reports
 from .classifier import Classifier, Verdict
 from .clock import UtcClock
 from .errors import BatchError
-from .load import Load
+from .load import Load, Overload
 from .messages import Estimate, Event, Hello
 from .publisher import Publisher
 from .snapshot import History, Snapshot, describe, is_trouble
@@ -68,7 +68,7 @@ class Worker:
         self._newest: dict[str, Estimate] = {}
         self._histories = {station.name: History() for station in stations}
         self._unripe: dict[str, tuple[int, int, bool]] = {}  # epoch, hops, end: of the last estimate without a window
-        self._load = Load()
+        self._load, self._overload = Load(), Overload()
         self._status_due_s = 0.0
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -178,7 +178,9 @@ class Worker:
         if now_s < self._status_due_s and finished == self.snapshot.finished:
             return
         self._status_due_s = now_s + STATUS_S
-        process = self._load.take(self._publisher.subscriptions)
+        if news := self._overload.look(sum(station.late for station in self._stations), now_s):
+            self._tell(Event(event="overload", text=news))
+        process = self._load.take(self._publisher.subscriptions, overloaded=bool(self._overload.text))
         views = []
         for station in self._stations:
             newest = self._newest.get(station.name)
@@ -187,4 +189,4 @@ class Worker:
             history = self._histories[station.name]
             history.measured(status)
             views.append(history.view(status, newest, now_s))
-        self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished)
+        self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished, remark=self._overload.text)

@@ -271,15 +271,30 @@ def test_hops_between_steps_are_refused(tmp_path: Path) -> None:
             judge.check_hop(hop)
 
 
-def test_both_parts_have_the_threads_that_are_set(tmp_path: Path) -> None:
-    """What a window is rolled through runs in one thread unless told otherwise, and does not spin."""
+def test_both_parts_run_in_the_thread_that_calls(tmp_path: Path) -> None:
+    """Whatever a window is rolled through takes one thread, and does not spin."""
+    judge = Classifier(NETS["like the paper's"].write(tmp_path / "net.onnx", WINDOW), "cpu", 2)
+    rolling: Any = judge._engine
+    for part in (rolling._convolve, rolling._recur):
+        options = part._session.get_session_options()
+        assert options.intra_op_num_threads == options.inter_op_num_threads == 1
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.parametrize("stations", [3, 9, 80])
+def test_threads_change_no_answer(tmp_path: Path, stations: int) -> None:
+    """Batches that are answered at the same time have the answers of one thread, also several windows of one epoch."""
     path = NETS["like the paper's"].write(tmp_path / "net.onnx", WINDOW)
-    for judge, threads in ((Classifier(path, "cpu"), 1), (Classifier(path, "cpu", 2), 2)):
-        rolling: Any = judge._engine
-        for part in (rolling._convolve, rolling._recur):
-            options = part._session.get_session_options()
-            assert options.intra_op_num_threads == threads
-            assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    one, four = Classifier(path, "cpu"), Classifier(path, "cpu", 4)
+    tracks = [frames(WINDOW + 160, 20, seed) for seed in range(stations)]
+    here, there = ([Past() for _ in tracks] for _ in range(2))
+    for first in range(0, 160, 32):
+        due = [
+            [window(track, at, past) for track, past in zip(tracks, pasts, strict=True) for at in (first, first + 16)]
+            for pasts in (here, there)
+        ]
+        for a, b in zip(one.judge(due[0]), four.judge(due[1]), strict=True):
+            assert a.probabilities == pytest.approx(b.probabilities, abs=TOLERANCE)  # type: ignore[union-attr]
 
 
 def test_models_without_a_geometry_take_any_hop(tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
 @click.option("--model", type=FILE, help="ONNX file with a genred card.  [default: the one that comes with genred]")
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Of the model.  [default: 1; with many stations, all]")
 @click.option("--hop", type=HOP, help="Frames between two answers.  [default: 40, 0.93 s]")
 @click.option(
     "--require",

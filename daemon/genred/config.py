@@ -35,6 +35,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model : str
         ONNX file; empty for the one that comes with genred.
     provider : str
+    threads : int or None
+        Of the model; None for as many as pay.
     hop : int
         Frames between two windows.
     require : float or None
@@ -50,6 +52,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bind: str = DEFAULT_ENDPOINT
     model: str = ""
     provider: Literal["auto", "cuda", "cpu"] = "auto"
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     hop: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 40
     require: Annotated[float, msgspec.Meta(gt=0)] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -35,18 +35,18 @@ class Geometry:
 
 @dataclass(eq=False)
 class Past:
-    """What a rolling engine keeps of an epoch between its windows; it belongs to the worker, as the epoch does.
+    """What a rolling engine keeps of an epoch between its windows.
+
+    Two windows of an epoch may be answered at the same time. `kept` is replaced as a whole, and whichever there is
+    serves any window: steps that it lacks are made anew.
 
     Attributes
     ----------
-    first : int
-        Number of the first step in `steps`, counted from the epoch's beginning.
-    steps : NDArray or None
-        [S, F], float32.
+    kept : tuple or None
+        Number of the first step, counted from the epoch's beginning; the steps from it on [S, F], float32.
     """
 
-    first: int = 0
-    steps: NDArray[np.float32] | None = None
+    kept: tuple[int, NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True)

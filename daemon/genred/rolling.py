@@ -220,7 +220,7 @@ class Rolling:
         ]
         for window, plan, row in zip(windows, plans, rows, strict=True):
             interior = row[self.reach.left : plan.n - self.reach.right]
-            window.past.first, window.past.steps = plan.begin + self.reach.left, interior
+            window.past.kept = plan.begin + self.reach.left, interior
         return rows
 
     def _convolved(self, pieces: Sequence[Frames]) -> list[Steps]:
@@ -238,9 +238,11 @@ class Rolling:
     @staticmethod
     def _kept(past: Past, first: int, stop: int) -> Steps:
         """Steps from `first` on, before `stop`, that are known without a hole."""
-        if past.steps is None or not past.first <= first:
+        kept = past.kept  # once: another thread may replace it
+        if kept is None or kept[0] > first:
             return np.empty((0, 0), np.float32)
-        return past.steps[first - past.first : stop - past.first]
+        begin, steps = kept
+        return steps[first - begin : stop - begin]
 
     def _edges(self, windows: Sequence[Window], plans: Sequence[_Plan]) -> dict[int, Steps]:
         """First `left` steps of the windows of which something is kept, made of their first frames."""

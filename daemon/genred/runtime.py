@@ -60,7 +60,6 @@ class Graph:
         Where it comes from, for messages.
     provider : {"cuda", "cpu"}
         ``cuda`` may fall back: `provider` says what is in use.
-    threads : int
 
     Raises
     ------
@@ -68,8 +67,8 @@ class Graph:
         If it is not a graph that can be run.
     """
 
-    def __init__(self, content: bytes, path: Path, provider: str, threads: int) -> None:
-        self._session = _session(content, path, provider, threads)
+    def __init__(self, content: bytes, path: Path, provider: str) -> None:
+        self._session = _session(content, path, provider)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, batch: Array) -> Array:
@@ -94,7 +93,7 @@ class Graph:
         return value
 
 
-def choose(content: bytes, path: Path, provider: Provider, threads: int) -> tuple[Graph, str]:
+def choose(content: bytes, path: Path, provider: Provider) -> tuple[Graph, str]:
     """Open a graph on what `provider` asks for; and say in words what was chosen, and why.
 
     Raises
@@ -103,12 +102,12 @@ def choose(content: bytes, path: Path, provider: Provider, threads: int) -> tupl
         If ``cuda`` is asked for and would not truly be in use.
     """
     if provider == "cpu":
-        return Graph(content, path, "cpu", threads), "cpu, as asked"
+        return Graph(content, path, "cpu"), "cpu, as asked"
     if not has_driver():
         if provider == "cuda":
             raise ModelError("--provider cuda: the NVIDIA driver (libcuda) is not installed; use --provider cpu")
-        return Graph(content, path, "cpu", threads), "cpu: no NVIDIA driver (libcuda) on this machine"
-    graph = Graph(content, path, "cuda", threads)
+        return Graph(content, path, "cpu"), "cpu: no NVIDIA driver (libcuda) on this machine"
+    graph = Graph(content, path, "cuda")
     if graph.provider == "cuda":
         return graph, "cuda: libcuda loads and the session uses it"
     if provider == "cuda":
@@ -162,13 +161,12 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
 
 
-def _session(content: bytes, path: Path, provider: str, threads: int) -> Any:
+def _session(content: bytes, path: Path, provider: str) -> Any:
     with quiet_stderr():  # the library writes there even while it is being imported
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # it runs in the thread that calls
         options.enable_cpu_mem_arena = False  # it keeps what the largest batch ever took, and is not faster
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
@@ -179,7 +177,7 @@ def _session(content: bytes, path: Path, provider: str, threads: int) -> Any:
             return ort.InferenceSession(content, options, providers=usable, enable_fallback=0)
         except Exception as error:
             if provider == "cuda":
-                return _session(content, path, "cpu", threads)
+                return _session(content, path, "cpu")
             if lacks_memory(error):
                 raise ModelError(f"not enough memory to open the model {path}") from error
             raise ModelError(

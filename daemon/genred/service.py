@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ from .worker import Worker
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
+MANY_STATIONS = 16  # fewer make batches too small for two threads
 JOIN_S = 0.5
 HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
 NOT_THERE = ("connecting", "lost", "stalled")
@@ -69,7 +71,8 @@ def run(config: Config, show: Show) -> None:
         stack.enter_context(asked_to_end(stop))
         utc = UtcClock()
         publisher = stack.enter_context(Publisher(config.bind, utc))
-        classifier = Classifier(Path(config.model) if config.model else find_model(), config.provider)
+        model = Path(config.model) if config.model else find_model()
+        classifier = Classifier(model, config.provider, config.threads or _threads(len(opened)))
         classifier.check_hop(config.hop)
         log.info("model %s on %s", classifier.name, classifier.choice)
         log.info("%s", classifier.passes)
@@ -167,6 +170,11 @@ class Pulse:
         if self._hangs and not hangs:
             log.warning("the worker and the publisher go on; the watchdog is fed again")
         self._hangs = hangs
+
+
+def _threads(stations: int) -> int:
+    """Threads of the model that pay: every core, but for few stations one, which costs less CPU time."""
+    return len(os.sched_getaffinity(0)) if stations >= MANY_STATIONS else 1
 
 
 def _epochs(classifier: Classifier, hop_frames: int) -> Callable[..., Epoch]:

@@ -96,7 +96,7 @@ class Bench:
         self.classifier.check_hop(hop_frames)
         self._hop, self._window = hop_frames, self.classifier.card.window_frames
         self._mfcc = Mfcc(self.classifier.card.spec)(audio)
-        self._graph = Graph(read(path), path, self.classifier.provider, 1)
+        self._graph = Graph(read(path), path, self.classifier.provider)
         on_cpu = self.classifier.provider == "cpu"
         self._clock = time.process_time if on_cpu else time.perf_counter  # a GPU's time is nobody's CPU time
 

@@ -116,7 +116,7 @@ def test_rolling_is_cheaper_with_the_same_labels(real: Bench, tmp_path: Path) ->
     """At batch 8 a window that is rolled to costs less than half of a whole pass, and is answered the same."""
     card = real.classifier.card
     with Peers(tune()[: card.spec.samples(card.window_frames)], card, 40, tmp_path) as peers:
-        (batch,) = real.compare(peers, (8,), rounds=3)
+        (batch,) = real.compare(peers, 3, [8])
     rolling, whole, _ = batch.costs
     assert rolling.name == "genred, rolling"
     assert whole.ratio > 2  # of CPU time, which a machine under load changes little

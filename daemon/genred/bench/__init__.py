@@ -65,10 +65,10 @@ class Plan:
 
 FULL = Plan(
     rounds=15,
-    numbers=(1, 8, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 640, 768, 1024),
-    naive_numbers=(1, 8, 16, 24, 32, 40, 48, 64, 96),
+    numbers=(1, 16, 64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 1024),
+    naive_numbers=(1, 8, 16, 24, 32, 40, 48, 64),
     tries=1,
-    trial_s=20.0,
+    trial_s=12.0,
     single_s=20.0,
     cores=(1, 2),
 )
@@ -133,7 +133,7 @@ class Run:
             log.info("(a) features")
             costs = features.compare(self._audio, self._card, self._hop_frames, peers, self._plan.rounds)
             log.info("(b) inference")
-            batches = self._inference.compare(peers, inference.BATCHES, self._plan.rounds)
+            batches = self._inference.compare(peers, self._plan.rounds)
         agreement = self._inference.agreement(8, 8)
         single = self._measure(microphone)
         stations = Files(self._music)

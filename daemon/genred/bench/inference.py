@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,14 +16,14 @@ from ..runtime import Graph, Provider, read
 from .peers import TORCH, Peers
 from .rounds import Cost, Go, alternate
 
-BATCHES = (1, 8, 64)
+BATCHES = {"cpu": (1, 8, 64), "cuda": (1, 8, 64, 256, 512)}
 ROLLING, WHOLE = "genred, rolling", "ONNX Runtime, whole windows"
 GO_S = 0.1  # a contender works about so long at once
 MAX_HOPS = 8
 
 
 class Agreement(msgspec.Struct, frozen=True):
-    """How near the answers of rolled windows are to those of whole passes.
+    """How near the answers of rolled windows are to those of whole passes on the CPU.
 
     Attributes
     ----------
@@ -94,22 +94,24 @@ class Bench:
     def __init__(self, audio: Samples, path: Path, provider: Provider, hop_frames: int) -> None:
         self.classifier = Classifier(path, provider)
         self.classifier.check_hop(hop_frames)
-        self._hop, self._window = hop_frames, self.classifier.card.window_frames
+        self._path, self._hop, self._window = path, hop_frames, self.classifier.card.window_frames
         self._mfcc = Mfcc(self.classifier.card.spec)(audio)
         self._graph = Graph(read(path), path, self.classifier.provider)
         on_cpu = self.classifier.provider == "cpu"
         self._clock = time.process_time if on_cpu else time.perf_counter  # a GPU's time is nobody's CPU time
 
-    def compare(self, peers: Peers, batches: tuple[int, ...], rounds: int) -> tuple[Batch, ...]:
+    def compare(self, peers: Peers, rounds: int, batches: Sequence[int] = ()) -> tuple[Batch, ...]:
         """Milliseconds a window: CPU time, or on a GPU the time that passes."""
-        return tuple(Batch(size, alternate(self._goes(peers, size), rounds)) for size in batches)
+        sizes = batches or BATCHES[self.classifier.provider]
+        return tuple(Batch(size, alternate(self._goes(peers, size), rounds)) for size in sizes)
 
     def agreement(self, n: int, hops: int) -> Agreement:
         """Compare the answers of `n` stations over `hops` hops."""
         same, greatest, tracks = 0, 0.0, self._tracks(n)
+        on_cpu = Classifier(self._path, "cpu")
         for _ in range(hops):
             windows = tracks.windows()
-            whole = self.classifier.probabilities(np.stack([window.mfcc for window in windows]))
+            whole = on_cpu.probabilities(np.stack([window.mfcc for window in windows]))
             for verdict, row in zip(self.classifier.judge(windows), whole, strict=True):
                 assert isinstance(verdict, Verdict), verdict
                 rolled = np.array(list((verdict.probabilities or {}).values()))

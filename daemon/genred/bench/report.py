@@ -146,7 +146,8 @@ def _features(report: Report) -> Iterator[str]:
 
 def _inference(report: Report) -> Iterator[str]:
     time = "CPU ms" if report.provider == "cpu" else "ms"
-    yield from ("## Inference", "", "A window, one thread.", "")
+    kind = "one thread" if report.provider == "cpu" else "the time that passes, copies to the GPU and back in it"
+    yield from ("## Inference", "", f"A window; {kind}.", "")
     for batch in report.inference:
         yield from table(
             [f"batch {batch.size}", "times genred", f"{time} a window", "of all rounds"], _costs(batch.costs)
@@ -155,8 +156,8 @@ def _inference(report: Report) -> Iterator[str]:
     same = report.agreement
     by = f" by more than {same.greatest_difference:.1e}" if same.greatest_difference else ""
     yield (
-        f"Rolled windows against whole passes: {same.same_label} of {same.windows} have the same label; no probability"
-        f" differs{by}."
+        f"Rolled windows on {report.provider} against whole passes on the CPU: {same.same_label} of {same.windows} have"
+        f" the same label; no probability differs{by}."
     )
     yield ""
 

@@ -30,8 +30,8 @@ from .fleet import Fleet, Growth, Trial, grow
 from .peers import Peers
 from .report import Report, machine, markdown
 from .single import OneMicrophone, Single, one_microphone
-from .stations import Files, Stations
-from .tune import tune, write_mp3
+from .stations import KIND, Stations
+from .tune import MP3_BIT_RATE, tune, write_mp3
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +136,9 @@ class Run:
             batches = self._inference.compare(peers, self._plan.rounds)
         agreement = self._inference.agreement(8, 8)
         single = self._measure(microphone)
-        stations = Files(self._music)
-        growths = tuple(self._growths(stations))
+        others = set(self._cores[1:] or self._cores)
+        with Stations(self._music, MP3_BIT_RATE, others) as stations:
+            growths = tuple(self._growths(stations))
         return Report(
             genred=__version__,
             date=datetime.now(UTC).date().isoformat(),
@@ -149,7 +150,7 @@ class Run:
             features=costs,
             inference=batches,
             agreement=agreement,
-            stations=stations.kind,
+            stations=KIND,
             half_hop_ms=500 * self._hop_s,
             growths=growths,
             microphone=single,

@@ -166,7 +166,7 @@ def _growth(report: Report) -> Iterator[str]:
     yield from (
         "## A whole daemon",
         "",
-        f"Stations: {report.stations}, 128 kbit/s. CPU milliseconds are those of the whole process for a second of one"
+        f"Stations: {report.stations}. CPU milliseconds are those of the whole process for a second of one"
         " station; latency is from the block that completed a window to the send. It keeps up if nothing is skipped"
         f" and the latency's p99 is under half a hop, {report.half_hop_ms:.0f} ms.",
         "",

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+
+from .process import on_cores
+
+KIND = "MP3 from a server on this machine, 128 kbit/s, a burst of 25 s first and then in real time"
 
 
-class Stations(Protocol):
-    """Any number of stations that play in real time, each from another place."""
+class Stations:
+    """Context manager: any number of stations that play in real time, each from another place; see `server`.
 
-    kind: str
+    Parameters
+    ----------
+    music : Path
+        MP3.
+    bit_rate : int
+        Of it, bits a second.
+    cores : set of int
+        That the server may use.
+    """
+
+    def __init__(self, music: Path, bit_rate: int, cores: set[int]) -> None:
+        self._command = [sys.executable, "-m", "genred.bench.server", str(music), str(bit_rate // 8)]
+        self._cores, self._stack = cores, ExitStack()
+        self._port = 0
+
+    def __enter__(self) -> Stations:
+        with on_cores(self._cores):
+            process = self._stack.enter_context(
+                subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            )
+        self._stack.callback(process.kill)
+        assert process.stdout is not None, "a pipe"
+        self._port = int(process.stdout.readline())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def uri(self, number: int) -> str:
         """URI of station `number`."""
-        ...
-
-
-class Files:
-    """One MP3, read in real time by each station; all begin with its beginning."""
-
-    kind = "MP3 files read in real time"
-
-    def __init__(self, music: Path) -> None:
-        self._music = music
-
-    def uri(self, number: int) -> str:  # noqa: ARG002 - all are the same
-        """URI of any station."""
-        return f"file:{self._music}?pace=realtime&loop=1"
+        return f"http://127.0.0.1:{self._port}/{number}"

@@ -24,7 +24,8 @@ def write_mp3(samples: Samples, path: Path) -> None:
     """Write mono `samples` [N] as a stereo MP3."""
     frame = av.AudioFrame.from_ndarray(np.repeat(samples[None], 2, axis=0), format="fltp", layout="stereo")
     frame.sample_rate = SAMPLE_RATE_HZ
-    with av.open(str(path), "w", format="mp3") as container:
+    bare = {"id3v2_version": "0", "write_xing": "0"}  # a stream has no head
+    with av.open(str(path), "w", format="mp3", options=bare) as container:
         stream = container.add_stream("mp3", rate=MP3_RATE_HZ)
         stream.bit_rate = MP3_BIT_RATE
         encoder = stream.codec_context

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from genred.card import CARD_KEY, ModelCard
+from genred.card import CARD_KEY, Horizon, ModelCard
 from genred.features import GainRule, MfccSpec, Samples
 from genred.messages import Message
 from genred.subscriber import Subscriber
@@ -27,6 +27,7 @@ from screens import Open, Terminal, genred_command, terminals
 ROOT = Path(__file__).parents[1]
 LABELS = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 SMALL_WINDOW = 80  # frames, 1.96 s
+EARLY = 24  # frames, 0.65 s
 
 settings.register_profile("genred", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("genred")
@@ -80,7 +81,7 @@ def make_model(
     outputs: int | None = None,
     softmax: bool = True,
     card: bool = True,
-    unsure_below: float = 0.0,
+    horizons: tuple[Horizon, ...] = (),
     seed: int = 0,
 ) -> Path:
     """Write a small model: the mean frame, a random matrix, softmax. Quick, deterministic, and it hears differences."""
@@ -113,7 +114,7 @@ def make_model(
                 spec=spec,
                 gain=gain or GainRule(),
                 window_frames=window,
-                unsure_below=unsure_below,
+                horizons=horizons,
                 geometry={},
                 training={},
                 licence="for tests",
@@ -127,6 +128,13 @@ def make_model(
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that judges windows of SMALL_WINDOW frames."""
     return make_model(tmp_path_factory.mktemp("model") / "small.onnx")
+
+
+@pytest.fixture(scope="session")
+def early_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, which answers from EARLY frames on, and judges three horizons each in its own way."""
+    horizons = (Horizon(EARLY), Horizon(40, temperature=2.0), Horizon(SMALL_WINDOW, temperature=0.5, unsure_below=0.6))
+    return make_model(tmp_path_factory.mktemp("model") / "early.onnx", horizons=horizons)
 
 
 def music(seconds: float, rate: int = 22050, seed: int = 0) -> Samples:
@@ -185,6 +193,15 @@ def run(terminal: Open, endpoint: str, small_model: Path) -> Open:
         return terminal(*genred_command("run", *sources, "--model", small_model, "--bind", endpoint), **options)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel; tests that use it are in the group ``wheel``, so that it is built once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
 
 
 class Daemon:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
+from genred.config import Thresholds
 from genred.epoch import Epoch, Geometry
 from genred.features import GainRule, Mfcc, MfccSpec
-from genred.messages import Event, State
+from genred.messages import Event, Process, State
 from genred.ring import Block
 from genred.sources import Clock, Intake, Opened, Output, Stamp
-from genred.station import Due, Station
+from genred.station import Due, NewEpoch, Station
 from genred.supervisor import Attempt, Notice, Supervisor
 
 SPEC = MfccSpec(sample_rate=2000, n_fft=64, hop_length=32, n_mels=8, n_mfcc=4)
@@ -24,9 +26,11 @@ MFCC = Mfcc(SPEC)
 GEOMETRY = Geometry(window_frames=20, hop_frames=5)
 HOP = GEOMETRY.hop_frames * SPEC.hop_length  # samples between two windows
 SPAN = SPEC.samples(GEOMETRY.window_frames)  # samples in a window
+THRESHOLDS = Thresholds(silence_s=1.2)  # longer than a gap that is filled with zeros
 BLOCK_S = 0.02
 WORKER_S = 0.04  # between two rounds of a worker that is never late
 DELAY_S = 0.005  # of every delivery
+PROCESS = Process(uptime_s=1.0, cpu_percent=2.0, memory_mb=30.0, subscriptions=0)
 
 
 class FakeSource:
@@ -40,8 +44,13 @@ class FakeSource:
         """Deliver nothing."""
 
 
-def new_epoch(rate_hz: int, gain_db: float | None) -> Epoch:
-    return Epoch(MFCC, GEOMETRY, GainRule(), rate_hz, gain_db)
+def new_epoch(rate_hz: int, gain_db: float | None, thresholds: Thresholds = THRESHOLDS) -> Epoch:
+    return Epoch(MFCC, GEOMETRY, GainRule(), rate_hz, gain_db, thresholds)
+
+
+def new_early_epoch(rate_hz: int, gain_db: float | None, thresholds: Thresholds = THRESHOLDS) -> Epoch:
+    """One with a window from 8 frames on, 0.144 s: then there are windows of 10, 15 and 20 frames."""
+    return Epoch(MFCC, replace(GEOMETRY, fewest_frames=8), GainRule(), rate_hz, gain_db, thresholds)
 
 
 class Directed(Supervisor):
@@ -63,10 +72,17 @@ class Directed(Supervisor):
 class Rig:
     """A station named ``s``; `now_s` is the time, and moves only by what the test does."""
 
-    def __init__(self, source: FakeSource | None = None, *, gain_db: float | None = None) -> None:
+    def __init__(
+        self,
+        source: FakeSource | None = None,
+        *,
+        gain_db: float | None = None,
+        thresholds: Thresholds = THRESHOLDS,
+        epochs: NewEpoch = new_epoch,
+    ) -> None:
         self.source = source or FakeSource()
         self.supervisor = Directed(self.source)
-        self.station = Station("s", "fake:", Opened(self.source, gain_db), new_epoch, self.supervisor)
+        self.station = Station("s", "fake:", Opened(self.source, gain_db), epochs, self.supervisor, thresholds)
         self.now_s = time.monotonic()
         self.delivered = 0  # samples, all in all
         self.intake: Intake | None = None
@@ -123,7 +139,7 @@ class Rig:
 
     def events(self) -> list[Event]:
         """Take what happened."""
-        events = list(self.station.events)
+        events = [event for event, _ in self.station.events]
         self.station.events.clear()
         return events
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from conftest import LABELS, SMALL_WINDOW, make_model
 from genred import runtime
-from genred.card import CARD_KEY, ModelCard, Result, find_model
+from genred.card import CARD_KEY, SHIPPED, Horizon, ModelCard, Result, find_model
 from genred.classifier import LEAST_BATCH, Classifier, Verdict, Whole
 from genred.epoch import Window
 from genred.errors import BatchError, ModelError
@@ -112,7 +112,7 @@ def test_a_batch_is_its_windows(small_model: Path) -> None:
 
 def test_temperature(tmp_path: Path) -> None:
     """Calibration takes probabilities to the power 1 / T: the label stays, the confidence changes as the card says."""
-    hot = with_card(make_model(tmp_path / "hot.onnx"), msgspec.structs.replace(CARD, temperature=2.0))
+    hot = make_model(tmp_path / "hot.onnx", horizons=(Horizon(SMALL_WINDOW, temperature=2.0),))
     raw = Classifier(make_model(tmp_path / "raw.onnx"), "cpu").probabilities(windows(3))
     calibrated = Classifier(hot, "cpu").probabilities(windows(3))
     np.testing.assert_allclose(calibrated, np.sqrt(raw) / np.sqrt(raw).sum(axis=1, keepdims=True), atol=1e-6)
@@ -123,7 +123,7 @@ def test_unsure(tmp_path: Path) -> None:
     raw = Classifier(make_model(tmp_path / "raw.onnx"), "cpu")
     table = raw.probabilities(windows(20))
     threshold = float(np.median(table.max(axis=1)))
-    shy = with_card(make_model(tmp_path / "shy.onnx"), msgspec.structs.replace(CARD, unsure_below=threshold))
+    shy = make_model(tmp_path / "shy.onnx", horizons=(Horizon(SMALL_WINDOW, unsure_below=threshold),))
     verdicts = [Classifier(shy, "cpu").verdict(row) for row in table]
     unsure = [verdict for verdict in verdicts if verdict.reason == "unsure"]
     assert len(unsure) == 10
@@ -137,9 +137,48 @@ def test_unsure(tmp_path: Path) -> None:
     ]
 
 
+def test_each_horizon_is_judged_in_its_own_way(tmp_path: Path) -> None:
+    """A window is calibrated, and found unsure, as the longest horizon wants it that is not longer; also in one batch.
+
+    The probabilities that are compared with the threshold are the calibrated ones, which are those that are told.
+    """
+    horizons = (Horizon(20, 0.5), Horizon(40, 2.0, unsure_below=0.999), Horizon(SMALL_WINDOW, 4.0))
+    judge = Classifier(make_model(tmp_path / "m.onnx", horizons=horizons), "cpu")
+    raw = Classifier(make_model(tmp_path / "raw.onnx"), "cpu")
+    lengths = {20: 0.5, 39: 0.5, 40: 2.0, 64: 2.0, 79: 2.0, 80: 4.0}
+    heard = [windows(1, seed=n, frames=n)[0] for n in lengths]
+    for mfcc, temperature, verdict in zip(heard, lengths.values(), judge.judge(list(map(window, heard))), strict=True):
+        assert isinstance(verdict, Verdict)
+        powers = raw.probabilities(mfcc[None])[0] ** (1 / temperature)
+        expected = powers / powers.sum()
+        np.testing.assert_allclose(list((verdict.probabilities or {}).values()), expected, atol=1e-6)
+        np.testing.assert_allclose(judge.probabilities(mfcc[None])[0], expected, atol=1e-6)
+        assert verdict.reason == ("unsure" if temperature == 2.0 else None)
+        assert verdict.confidence == (None if temperature == 2.0 else pytest.approx(expected.max()))
+
+
+def test_windows_of_several_lengths_are_one_batch_each(early_model: Path) -> None:
+    """Those of one length are answered together, and none fails because it is among others."""
+    judge, lengths = Classifier(early_model, "cpu"), []
+    whole = judge._engine.whole
+
+    def run(batch: Any) -> Any:
+        lengths.append(batch.shape[:2])
+        return whole(batch)
+
+    judge._engine = Whole(run)
+    judge.judge([window(windows(1, frames=n)[0]) for n in (80, 24, 80, 40, 24, 80)])
+    assert sorted(lengths) == [(1, 40), (2, 24), (3, 80)]
+
+
+def test_a_card_without_horizons_has_that_of_full_windows() -> None:
+    """It changes no answer: the temperature is 1, and nothing is too unsure."""
+    assert CARD.horizons == (Horizon(SMALL_WINDOW, temperature=1.0, unsure_below=0.0),)
+
+
 def test_the_lowest_temperature(tmp_path: Path) -> None:
     """However sharp a card makes the answers, they are probabilities: nothing underflows to 0 / 0."""
-    cold = with_card(make_model(tmp_path / "cold.onnx"), msgspec.structs.replace(CARD, temperature=0.05))
+    cold = make_model(tmp_path / "cold.onnx", horizons=(Horizon(SMALL_WINDOW, temperature=0.05),))
     judge = Classifier(cold, "cpu")
     judge._engine = Whole(lambda _: np.full((1, len(LABELS)), 1 / len(LABELS), np.float32))
     np.testing.assert_allclose(judge.probabilities(windows(1)), 1 / len(LABELS))
@@ -235,7 +274,7 @@ def test_negative_probabilities_are_no_answer(tmp_path: Path) -> None:
 
 
 def test_name_digest_card_and_claim(small_model: Path, tmp_path: Path) -> None:
-    """A classifier knows the name and SHA-256 of its file, its card, and the result that the card puts first."""
+    """A classifier knows the name and SHA-256 of its file, its card, and the result that the card claims."""
     import hashlib
 
     judge = Classifier(small_model, "cpu")
@@ -246,6 +285,15 @@ def test_name_digest_card_and_claim(small_model: Path, tmp_path: Path) -> None:
     result = Result("test", "audio", 100, 80, 0.8, 0.71, 0.87)
     claiming = with_card(make_model(tmp_path / "m.onnx"), msgspec.structs.replace(CARD, results=(result,)))
     assert Classifier(claiming, "cpu").claim() == result
+
+
+def test_the_claim_is_that_of_the_split_that_does_not_flatter(tmp_path: Path) -> None:
+    """Where the card has results of several splits, the claim is the filtered one's first."""
+    names = ("random", "filtered", "filtered", "random")
+    results = tuple(Result(name, f"{i}", 100, 80, 0.8, 0.71, 0.87) for i, name in enumerate(names))
+    for given, claimed in ((results, results[1]), (results[3:], results[3])):
+        path = with_card(make_model(tmp_path / "m.onnx"), msgspec.structs.replace(CARD, results=given))
+        assert Classifier(path, "cpu").claim() == claimed
 
 
 def test_cards_may_say_more(tmp_path: Path) -> None:
@@ -472,13 +520,17 @@ def test_one_window_at_a_time(tmp_path: Path) -> None:
 
 
 def test_another_window_length(tmp_path: Path) -> None:
-    """A network of fixed length takes the windows of its card, or is refused."""
+    """A network of fixed length takes the windows of its card, those of all horizons, or is refused."""
     nodes = [
         helper.make_node("ReduceMean", ["mfcc"], ["mean"], axes=[1], keepdims=0),
         helper.make_node("MatMul", ["mean", "weights"], ["out"]),
     ]
     path = save(tmp_path / "m.onnx", nodes, [tensor("mfcc", "B", 1000, C)], [tensor("out", "B", len(LABELS))])
     assert f"{SMALL_WINDOW} frames" in refusal(path)
+    inputs, horizons = [tensor("mfcc", "B", SMALL_WINDOW, C)], (Horizon(20), Horizon(SMALL_WINDOW))
+    card = msgspec.structs.replace(CARD, horizons=horizons)
+    shorter = save(tmp_path / "m.onnx", nodes, inputs, [tensor("out", "B", len(LABELS))], card)
+    assert "batches of 20 frames" in refusal(shorter)
 
 
 def test_two_inputs(tmp_path: Path) -> None:
@@ -500,12 +552,20 @@ def test_two_inputs(tmp_path: Path) -> None:
         {"labels": ("\x1b[2J", *LABELS[1:])},
         {"labels": ("", *LABELS[1:])},
         {"window_frames": 0},
-        {"temperature": 0.0},
-        {"temperature": -1.0},
-        {"temperature": 1e-3},
-        {"temperature": 1e6},
-        {"unsure_below": -0.1},
-        {"unsure_below": 1.1},
+        {"horizons": [{"frames": 80, "temperature": 0.0}]},
+        {"horizons": [{"frames": 80, "temperature": -1.0}]},
+        {"horizons": [{"frames": 80, "temperature": 1e-3}]},
+        {"horizons": [{"frames": 40, "temperature": 1e6}, {"frames": 80}]},
+        {"horizons": [{"frames": 80, "unsure_below": -0.1}]},
+        {"horizons": [{"frames": 40, "unsure_below": 1.1}, {"frames": 80}]},
+        {"horizons": [{"frames": 0}, {"frames": 80}]},
+        {"horizons": [{"frames": 40}]},
+        {"horizons": [{"frames": 40}, {"frames": 120}]},
+        {"horizons": [{"frames": 60}, {"frames": 40}, {"frames": 80}]},
+        {"horizons": [{"frames": 80}, {"frames": 80}]},
+        {"horizons": [{"frames": 80, "warmth": 1.0}]},
+        {"horizons": [{"frames": 40.5}, {"frames": 80}]},
+        {"horizons": 3},
         {"window_frames": 10**9},
         {"spec": {"n_fft": 2**40}},
         {"spec": {"n_mels": 10**9}},
@@ -543,12 +603,37 @@ def test_a_card_that_is_no_text(small_model: Path, tmp_path: Path) -> None:
     assert "the card of the model" in refusal(path)
 
 
-def test_default_model() -> None:
-    """The model that comes with genred is found: ten genres, the paper's windows, the daemon's gain, and its origin."""
-    card = Classifier(find_model(), "cpu").card
+@pytest.mark.parametrize(
+    ("name", "spec", "convolutions", "recurrent", "horizons"),
+    [
+        ("genred", MfccSpec(n_mfcc=64), 4, [128], [128, 208, 432, 1000]),
+        ("crnn", MfccSpec(), 3, [256, 128], [1000]),
+    ],
+)
+def test_models_that_come_with_genred(
+    name: str, spec: MfccSpec, convolutions: int, recurrent: list[int], horizons: list[int]
+) -> None:
+    """Each is found by its name: ten genres, windows of 1000 frames, the daemon's gain, its horizons and its origin."""
+    judge = Classifier(find_model(name), "cpu")
+    card = judge.card
+    assert judge.name == name
     assert card.labels == LABELS
-    assert (card.spec, card.window_frames) == (MfccSpec(), 1000)
-    assert (len(card.geometry["convolutions"]), card.geometry["recurrent"]) == (3, [256, 128])
+    assert (card.spec, card.window_frames) == (spec, 1000)
+    assert [horizon.frames for horizon in card.horizons] == horizons
+    assert (len(card.geometry["convolutions"]), card.geometry["recurrent"]) == (convolutions, recurrent)
+    assert judge.passes == "rolling windows, in steps of 8 frames"
     assert {"data", "split", "seed", "commit", "command"} <= set(card.training)
     assert card.training["recipe"]["gain"] == asdict(card.gain)
     assert card.training["recipe"]["augment"]["gain_db"] > 0
+
+
+def test_the_default_model_is_genreds_own() -> None:
+    """Without a name it is the first of those that come with genred."""
+    assert find_model() == find_model("") == find_model("genred")
+    assert SHIPPED == ("genred", "crnn")
+
+
+@pytest.mark.parametrize("path", ["./crnn", "crnn.onnx", "models/genred", "Genred", "/crnn"])
+def test_a_path_is_no_name(path: str) -> None:
+    """Whatever is not exactly the name of a model is the path of a file."""
+    assert find_model(path) == Path(path)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from audio_files import FLOAT, encode, raw_wav, video
-from conftest import LABELS, SMALL_WINDOW, genred, make_model, music, write_wav
-from genred.card import find_model
+from conftest import EARLY, LABELS, SMALL_WINDOW, genred, make_model, music, write_wav
+from genred.card import Horizon, find_model
 from genred.classifier import Classifier
 from genred.classify import HOP_FRAMES, listen_to
 from genred.cli import main
 from genred.epoch import Epoch, Geometry
 from genred.errors import SourceError
 from genred.features import Mfcc
+from genred.sources.file import decode
+from genred.sources.frames import Piece
 from genred.timeline import as_record, as_text
 
 RATE, HOP, N_FFT = 22050, 512, 2048
@@ -109,6 +111,23 @@ def test_progress_is_told(judge: Classifier, wav: Path) -> None:
     assert heard[-1] == 10.0
 
 
+def test_what_is_heard_through_something_is_judged_as_it_sounds_then(
+    judge: Classifier, wav: Path, tmp_path: Path
+) -> None:
+    """Every piece passes it, on the way from the decoder to the daemon's own path: as a file of the changed sound."""
+
+    def halved(pieces: Iterator[Piece]) -> Iterator[Piece]:
+        return (Piece(piece.rate_hz, piece.kept[::2]) for piece in pieces)
+
+    changed = np.concatenate([piece.block[::2, 0] for piece in decode(wav)])
+    through = listen_to(wav, judge, through=halved)
+    itself = listen_to(raw_wav(tmp_path / "changed.wav", changed, RATE, FLOAT), judge)
+    heard, read = ([(a.start_s, a.end_s, a.verdict) for a in one.answers] for one in (through, itself))
+    assert heard == read
+    assert (through.path, through.seconds) == (wav, itself.seconds)
+    assert through.answers[0].verdict != listen_to(wav, judge).answers[0].verdict
+
+
 @pytest.mark.parametrize(
     ("seconds", "reason"), [(0.001, "too-short"), (1.0, "too-short"), (WINDOW_S - 0.001, "too-short")]
 )
@@ -176,15 +195,95 @@ def test_real_music(gtzan: Path) -> None:
         assert sum((verdict.probabilities or {}).values()) == pytest.approx(1.0)
 
 
+def shy_model(path: Path) -> Path:
+    """A model that is never sure enough."""
+    return make_model(path, horizons=(Horizon(SMALL_WINDOW, unsure_below=1.0),))
+
+
 def test_unsure(tmp_path: Path, wav: Path) -> None:
     """Where no label is probable enough the answer is unsure, in text and JSON with what it hesitates between."""
-    timeline = listen_to(wav, Classifier(make_model(tmp_path / "shy.onnx", unsure_below=1.0), "cpu"))
+    timeline = listen_to(wav, Classifier(shy_model(tmp_path / "shy.onnx"), "cpu"))
     assert {answer.verdict.reason for answer in timeline.answers} == {"unsure"}
     assert timeline.overall.reason == "unsure"
     record = as_record(timeline)["overall"]
     assert set(record) == {"probabilities", "reason"}
     best, share = max(record["probabilities"].items(), key=lambda item: item[1])
     assert f": unsure: {best} {share:.0%}  " in as_text(timeline).splitlines()[-1]
+
+
+# Before there is a full window
+
+
+@pytest.fixture(scope="session")
+def early(early_model: Path) -> Classifier:
+    return Classifier(early_model, "cpu")
+
+
+def seconds(frames: int) -> float:
+    return ((frames - 1) * HOP + N_FFT) / RATE
+
+
+def test_the_timeline_begins_at_the_first_horizon(early: Classifier, wav: Path) -> None:
+    """Windows grow from the file's beginning, a hop at a time, and then move; the full ones are those of any model."""
+    timeline = listen_to(wav, early, 16)
+    places = [(a.window.first_sample // HOP, round((a.end_s * RATE - N_FFT) / HOP) + 1) for a in timeline.answers]
+    assert places[:7] == [(0, EARLY), (0, 32), (0, 48), (0, 64), (0, 80), (16, 96), (32, 112)]
+    assert [end - begin for begin, end in places[4:]] == [SMALL_WINDOW] * (len(places) - 4)
+    assert timeline.answers[0].end_s == pytest.approx(seconds(EARLY))
+    assert timeline.answers[0].verdict.label in LABELS
+
+
+@pytest.mark.parametrize(
+    ("frames", "windows", "reason"), [(EARLY, 0, "too-short"), (EARLY, 1, None), (SMALL_WINDOW, 3, None)]
+)
+def test_a_file_as_long_as_a_horizon(
+    early: Classifier, tmp_path: Path, frames: int, windows: int, reason: str | None
+) -> None:
+    """What is a sample shorter than the first horizon is too short; what is as long has an answer."""
+    length = (frames - 1) * HOP + N_FFT - (1 if reason else 0)
+    timeline = listen_to(write_wav(tmp_path / "x.wav", music(4.0)[:length]), early)
+    assert (len(timeline.answers), timeline.overall.reason) == (windows, reason)
+
+
+def test_overall_is_the_mean_of_full_windows(early: Classifier, wav: Path) -> None:
+    """Windows that still grow have no part in the genre of a file that has full ones."""
+    timeline = listen_to(wav, early, 8)
+    full = [a.verdict.probabilities for a in timeline.answers if a.end_s - a.start_s == pytest.approx(WINDOW_S)]
+    assert 1 < len(full) < len(timeline.answers) - 3
+    mean = np.mean([list((table or {}).values()) for table in full], axis=0)
+    assert list((timeline.overall.probabilities or {}).values()) == pytest.approx(mean.tolist())
+    assert timeline.overall.reason == ("unsure" if mean.max() < 0.6 else None)
+
+
+def test_overall_without_a_full_window_is_the_longest(early: Classifier, tmp_path: Path) -> None:
+    """A file that has no full window has the answer of its longest one, as that one's horizon judges it."""
+    timeline = listen_to(write_wav(tmp_path / "x.wav", music(seconds(70))), early, 16)
+    assert [round(a.end_s, 3) for a in timeline.answers] == [round(seconds(n), 3) for n in (EARLY, 32, 48, 64)]
+    assert timeline.overall == timeline.answers[-1].verdict
+    assert timeline.overall.label is not None
+
+
+def test_overall_of_music_that_ends_before_a_window_is_full(early: Classifier, tmp_path: Path) -> None:
+    """If all full windows are silent, and some that were growing were not, the longest of these tells the genre."""
+    samples = np.concatenate([music(1.0), np.zeros(5 * RATE, np.float32)])
+    timeline = listen_to(write_wav(tmp_path / "x.wav", samples), early, 8)
+    sounding = [a for a in timeline.answers if a.verdict.reason != "silence"]
+    assert 0 < len(sounding) < len(timeline.answers)
+    assert sounding[-1].end_s < WINDOW_S
+    assert timeline.overall == sounding[-1].verdict
+
+
+def test_horizons_in_a_new_epoch(early: Classifier, tmp_path: Path) -> None:
+    """After a change of rate the windows grow again; the genre is that of the full windows of both parts."""
+    parts = [encode(tmp_path / f"{rate}.mp3", music(4.0, rate), rate, "libmp3lame") for rate in (48000, 32000)]
+    path = tmp_path / "both.mp3"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    timeline = listen_to(path, early)
+    lengths = [round((a.end_s - a.start_s) * RATE - N_FFT) // HOP + 1 for a in timeline.answers]
+    assert lengths == [EARLY, 40, 80, 80, 80] * 2
+    full = [a.verdict.probabilities for a, n in zip(timeline.answers, lengths, strict=True) if n == 80]
+    mean = np.mean([list((table or {}).values()) for table in full], axis=0)
+    assert list((timeline.overall.probabilities or {}).values()) == pytest.approx(mean.tolist())
 
 
 # The command
@@ -213,8 +312,8 @@ def classify(small_model: Path) -> Callable[..., Run]:
 def classify_here(small_model: Path) -> Callable[..., Run]:
     """The same within this process: quicker."""
 
-    def run(*arguments: str | Path) -> Run:
-        words = ["classify", "--model", small_model, *arguments]
+    def run(*arguments: str | Path, model: str | Path = small_model) -> Run:
+        words = ["classify", "--model", model, *arguments]
         done = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
         return Run(done.exit_code, done.stdout.splitlines(), done.stderr.splitlines())
 
@@ -483,6 +582,23 @@ def test_plot(classify: Callable[..., Run], tmp_path: Path) -> None:
     assert run.code == 0
     assert len(run.err) == 1
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_a_plot_of_what_is_unsure(classify_here: Callable[..., Run], tmp_path: Path, wav: Path) -> None:
+    """An unsure answer has its probabilities: they are drawn."""
+    run = classify_here("--plot", tmp_path / "out.png", wav, model=shy_model(tmp_path / "shy.onnx"))
+    assert run.code == 0
+    assert ": unsure: " in run.out[-1]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_by_name(classify_here: Callable[..., Run], tmp_path: Path) -> None:
+    """--model takes the name of a model that comes with genred: its own answers 10 s of sound, the paper's does not."""
+    path = write_wav(tmp_path / "x.wav", music(10.0))
+    own, papers = (classify_here(path, model=name) for name in ("genred", "crnn"))
+    assert (own.code, papers.code) == (0, 0)
+    assert own.out[0].startswith("00:00.0-00:03.0  ")
+    assert papers.out == [f"{path}: too-short  (10.0 s)"]
 
 
 def test_plots_that_cannot_be(classify_here: Callable[..., Run], tmp_path: Path, wav: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from genred.config import DEFAULT_ENDPOINT, Config, StationConfig, load
+from genred.config import DEFAULT_ENDPOINT, Config, StationConfig, Thresholds, load
 from genred.errors import ConfigError
 
 
@@ -70,6 +70,37 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
     )
 
 
+def test_thresholds_and_tags_of_their_own(tmp_path: Path) -> None:
+    """What [signal] says holds for every station; a station's own words win, key by key. Tags are the station's."""
+    path = write(
+        tmp_path,
+        """
+        [signal]
+        silence-dbfs = -50
+        silence-s = 20
+        [[station]]
+        name = "a"
+        uri = "mic:"
+        [[station]]
+        name = "b"
+        uri = "demo:"
+        tags = ["Wien", "public radio"]
+        signal = { silence-s = 60, dead-channel-s = 5 }
+        """,
+    )
+    one, other = load(path, {}).station
+    assert one == StationConfig("a", "mic:", (), Thresholds(silence_dbfs=-50, silence_s=20))
+    own = Thresholds(silence_dbfs=-50, silence_s=60, dead_channel_s=5)
+    assert other == StationConfig("b", "demo:", ("Wien", "public radio"), own)
+
+
+def test_thresholds_hold_for_stations_of_the_command_line(tmp_path: Path) -> None:
+    """Stations that are named as arguments take [signal] from the file."""
+    path = write(tmp_path, "[signal]\nsilence-s = 20")
+    (one,) = load(path, {"station": [{"name": "a", "uri": "mic:"}]}).station
+    assert one.signal == Thresholds(silence_s=20)
+
+
 def test_the_command_line_wins(tmp_path: Path) -> None:
     """An option replaces what the file says; the rest of the file holds."""
     path = write(tmp_path, 'hop = 20\nlog-level = "debug"\n[[station]]\nname = "a"\nuri = "mic:"')
@@ -96,6 +127,14 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
         ("station = 3", "$.station"),
         ("[[station]]\nname = 'a'", "$.station[0]"),
         ("[[station]]\nname = 'a'\nuri = 'mic:'\ngain = 3", "$.station[0]"),
+        ("[[station]]\nname = 'a'\nuri = 'mic:'\ntags = 'wien'", "$.station[0].tags"),
+        ('[[station]]\nname = "a"\nuri = "mic:"\ntags = ["a\\u001b"]', "$.station[0].tags[0]"),
+        ("[[station]]\nname = 'a'\nuri = 'mic:'\nsignal = 3", "$.station[0].signal"),
+        ("[[station]]\nname = 'a'\nuri = 'mic:'\nsignal = { silence-s = 0 }", "$.station[0].signal.silence-s"),
+        ("[[station]]\nname = 'a'\nuri = 'mic:'\nsignal = { silence = 3 }", "$.station[0].signal"),
+        ("[signal]\nsilence-dbfs = 3", "$.signal.silence-dbfs"),
+        ("signal = 3", "$.signal"),
+        ("[signal]\nfrozen = 3", "$.signal"),
         ("[[station]]\nname = 'a'\nuri = 'mic:'\n[[station]]\nname = 'B'\nuri = 'mic:'", "$.station[1].name"),
         ("[[station]]\nname = ''\nuri = 'mic:'", "$.station[0].name"),
         ('[[station]]\nname = "a\\n"\nuri = "mic:"', "$.station[0].name"),

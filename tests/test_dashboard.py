@@ -103,8 +103,14 @@ def test_one_station_is_told_wholly(size: tuple[int, int]) -> None:
     """State, window, hop, latency, age, losses, level, provider, endpoint, readers, model and claim, all genres."""
     text = drawn(one_station(), size, logs=(LogLine("12:00:00", 20, "a line of the log"),))
     wanted = ["kitchen", "● running", "23.3 s", "hop 0.93 s", "14 ms", "0.1 s old", "0.1 s, 1 window skipped", "mic:"]
-    wanted += ["level dBFS  -38", "-12 dBFS, gain +18 dB", "crnn on cpu", "81% of 200 tracks", "tcp://127.0.0.1:5557"]
-    wanted += ["2 subscriptions", "48000 Hz", "1 loss, 2 overflows", "q quit", "p pause", "jazz"]
+    wanted += [
+        "level dBFS  -38",
+        "-12 dBFS, gain +18 dB",
+        "crnn on cpu",
+        "81% of 200 tracks (random-0)",
+        "tcp://127.0.0.1:5557",
+    ]
+    wanted += ["2 subscriptions", "48000 Hz", "clipping, 1 loss", "q quit", "p pause", "jazz"]
     wanted += ["12:00:00 a line of the log"]
     assert [one for one in wanted if one not in text] == []
     assert all(re.search(rf"{label} .*\d%", text) for label in LABELS)
@@ -149,6 +155,17 @@ def test_an_unsure_answer_says_between_what() -> None:
     unsure = msgspec.structs.replace(estimate, label=UNSET, confidence=UNSET, reason="unsure")
     text = drawn(replace(one, stations=(replace(one.stations[0], estimate=unsure),)), (60, 20))
     assert "between jazz 75%, " in text
+
+
+def test_a_window_that_is_not_full_yet() -> None:
+    """While windows grow, the length of the present one stands before that of a full one; not of what is past."""
+    one = one_station()
+    estimate = one.stations[0].estimate
+    assert estimate is not None
+    early = replace(one.stations[0], estimate=msgspec.structs.replace(estimate, window_s=3.04))
+    assert "3.0 of 23.3 s, hop" in drawn(replace(one, stations=(early,)), (100, 30))
+    assert "of 23.3 s" not in drawn(one, (100, 30))
+    assert "of 23.3 s" not in drawn(replace(one, stations=(replace(early, stale_s=12.0),)), (100, 30))
 
 
 def test_what_is_old_is_called_stale() -> None:

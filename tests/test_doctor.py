@@ -150,10 +150,10 @@ def fake_classifier(*, sample_rate: int = 22050) -> Any:
 
 
 def test_the_claimed_accuracy_is_told() -> None:
-    """The claim is told with its interval and the number of tracks."""
+    """The claim is told with its interval, the number of tracks and how they were split off."""
     finding = only(check_model(lambda _provider: fake_classifier()))
     assert finding.verdict == "ok"
-    assert finding.text.endswith("claims 71% (65% to 76%) of 290 held-out tracks")
+    assert finding.text.endswith("claims 71% (65% to 76%) of 290 held-out tracks of the split test")
 
 
 def test_a_damaged_model_is_a_fault_told_once(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from genred.audio_server import AudioServer, ServerSource
-from genred.devices import Input, Listing
 from genred.doctor.finding import Finding
 from genred.doctor.sound import MOST_HEARD, Ears, check_inputs, check_portaudio, check_server
 from genred.ear import Level
 from genred.errors import SourceError, SourceLost
+from genred.inputs import Input, Listing
 
 LOUD = Level(rate_hz=44100, channels=2, rms_dbfs=-18.0, peak_dbfs=-3.0, digital_silence=False)
 QUIET = Level(rate_hz=44100, channels=2, rms_dbfs=-75.0, peak_dbfs=-60.0, digital_silence=False)

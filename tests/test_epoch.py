@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -139,6 +142,76 @@ def test_hops_longer_than_the_window() -> None:
     assert windows[1].mfcc.tobytes() == MFCC(samples)[200:280].tobytes()
 
 
+# The first windows
+
+
+def test_windows_grow_until_one_is_full() -> None:
+    """The first windows begin with the epoch; the first has the fewest frames, the others end hops before a full."""
+    one, samples = epoch(geometry=Geometry(80, 20, 12)), music(4.0)
+    windows = heard(one, samples)
+    places = [(w.first_frame, w.first_frame + len(w.mfcc)) for w in windows]
+    assert places[:7] == [(0, 12), (0, 20), (0, 40), (0, 60), (0, 80), (20, 100), (40, 120)]
+    for window in windows:
+        assert window.mfcc.tobytes() == MFCC(samples)[window.first_frame :][: len(window.mfcc)].tobytes()
+        assert window.first_sample == window.first_frame * HOP
+        assert window.samples == MFCC.spec.samples(len(window.mfcc))
+    assert [w.number for w in windows] == list(range(len(windows)))
+    assert one.due == len(windows)
+
+
+@given(st.integers(1, 400), st.integers(1, 500), st.data())
+def test_places(full: int, hop: int, data: st.DataObject) -> None:
+    """Whatever the lengths: ends ascend by a hop or less, the first full window begins at 0, then all move by a hop."""
+    fewest = data.draw(st.integers(1, full))
+    geometry = Geometry(full, hop, fewest)
+    places = [geometry.place(number) for number in range((full - fewest) // hop + 4)]
+    assert places[0] == (0, fewest)
+    for (begin, end), (following, its_end) in pairwise(places):
+        assert 0 < its_end - end <= (hop if end < full else its_end)
+        if end < full:
+            assert begin == following == 0
+            assert its_end <= full
+            assert (full - its_end) % hop == 0
+        else:
+            assert end - begin == full
+            assert (following - begin, its_end - end) == (hop, hop)
+    assert (0, full) in places
+
+
+@given(st.integers(1, 400), st.integers(1, 500), st.integers(0, 50))
+def test_full_windows_do_not_depend_on_the_shorter_ones(full: int, hop: int, number: int) -> None:
+    """Those of a model that answers full windows only are among those of one that answers sooner."""
+    early = [Geometry(full, hop, 1).place(n) for n in range(number + full // hop + 3)]
+    assert Geometry(full, hop).place(number) == (number * hop, number * hop + full)
+    assert Geometry(full, hop).place(number) in early
+
+
+@by_rate
+@settings(max_examples=10)
+@given(lengths=sizes)
+def test_any_chunking_gives_the_same_growing_windows(rate_hz: int, lengths: list[int]) -> None:
+    """However a stream is cut, the windows that grow are the same bits, too."""
+    samples, geometry = music(1.5, rate_hz) * np.float32(0.01), Geometry(40, 8, 6)
+    expected = [all_of(window) for window in heard(epoch(rate_hz, geometry=geometry), samples)]
+    assert [all_of(w) for w in heard(epoch(rate_hz, geometry=geometry), samples, lengths)] == expected
+    assert len({window[3] for window in expected}) == 6
+
+
+def test_a_loss_stays_in_windows_that_grow() -> None:
+    """Each window that holds a loss tells all of it: windows that grow never lose theirs, those that move do."""
+    one = epoch(geometry=Geometry(80, 20, 12))
+    windows = [*one.feed(music(0.1)), *one.lose(2205), *one.feed(music(4.0))]
+    assert [round(w.lost_ms) for w in windows[:5]] == [100] * 5
+    assert windows[-1].lost_ms == 0
+
+
+def test_silence_before_a_full_window() -> None:
+    """Windows that grow are silent if all of them is; silence is decided by the shortest."""
+    geometry = Geometry(200, 20, 60)
+    assert all(window.silent for window in heard(epoch(geometry=geometry), np.zeros(3 * RATE, np.float32)))
+    assert not any(window.silent for window in heard(epoch(geometry=geometry), music(3.0)))
+
+
 # Loss
 
 
@@ -257,6 +330,17 @@ def test_progress_and_what_is_missing() -> None:
     assert one.until_due_s == pytest.approx(STEP * HOP / RATE)
 
 
+def test_progress_to_a_first_window_that_is_shorter() -> None:
+    """Progress, and the time that is missing, are to the first window, not to the first full one."""
+    one = epoch(geometry=Geometry(80, 20, 12))
+    one.feed(music(4.0)[: MFCC.spec.samples(6)])
+    assert one.progress == 0.5
+    assert one.until_due_s == pytest.approx(6 * HOP / RATE)
+    (first,) = one.feed(music(4.0)[: 6 * HOP])
+    assert (len(first.mfcc), one.progress) == (12, 1.0)
+    assert one.until_due_s == pytest.approx(8 * HOP / RATE)
+
+
 def test_nothing_fed_nothing_due() -> None:
     """An epoch without samples has no windows, not even at its end."""
     for rate_hz in RATES:
@@ -282,18 +366,28 @@ def test_bytes_in_a_wrong_format(rate_hz: int) -> None:
 
 
 @settings(max_examples=15)
-@given(lengths=sizes, phase=st.sampled_from([0, 8, 16]))
-def test_a_phase_moves_the_windows(lengths: list[int], phase: int) -> None:
-    """Windows begin `phase` frames later, all of them, and each is what a window there always is; in any chunking."""
-    samples, short = music(2.5), Geometry(24, 24)
-    one = Epoch(MFCC, short, GainRule(), RATE, phase_frames=phase)
+@given(lengths=sizes, phase=st.sampled_from([0, 8, 16]), fewest=st.sampled_from([0, 8, 16]))
+def test_a_phase_moves_the_windows(lengths: list[int], phase: int, fewest: int) -> None:
+    """All windows begin `phase` frames later, those that grow too, and are what windows there are; in any chunking."""
+    samples, geometry = music(2.5), Geometry(24, 8, fewest)
+    one = epoch(geometry=replace(geometry, phase_frames=phase))
     missing_s = one.until_due_s
     windows = heard(one, samples, lengths)
     frames = MFCC(samples)
-    assert [window.first_frame for window in windows] == list(range(phase, len(frames) - 23, 24))
-    for window in windows:
-        np.testing.assert_array_equal(window.mfcc, frames[window.first_frame :][:24])
+    places = [geometry.place(number) for number in range(len(windows))]
+    assert len(windows) == (len(frames) - phase - (fewest or 24)) // 8 + 1
+    for window, (first, after) in zip(windows, places, strict=True):
+        assert window.first_frame == phase + first
+        np.testing.assert_array_equal(window.mfcc, frames[phase + first : phase + after])
         assert window.first_sample == window.first_frame * HOP
-        assert window.last_sample == window.first_sample + MFCC.spec.samples(24) - 1
-    assert missing_s == pytest.approx(((phase + 23) * HOP + N_FFT) / RATE)
-    assert one.progress == 1.0
+        assert window.samples == MFCC.spec.samples(after - first)
+    assert missing_s == pytest.approx(((phase + (fewest or 24) - 1) * HOP + N_FFT) / RATE)
+
+
+def test_progress_counts_the_phase() -> None:
+    """The first window is there when its phase and its frames are."""
+    one = epoch(geometry=Geometry(24, 8, 8, phase_frames=8))
+    one.feed(music(1.0)[: MFCC.spec.samples(8)])
+    assert one.progress == 0.5
+    one.feed(music(1.0)[: 8 * HOP])
+    assert (one.progress, one.due) == (1.0, 1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tiny_gtzan
+from audio_files import FLOAT, raw_wav
 from conftest import make_model, music, write_wav
 from genred.card import Result
 from genred.classifier import Classifier
@@ -14,8 +15,10 @@ from genred.classify import listen_to
 from genred.errors import BadInputError
 from genred.features import Mfcc
 from genretrain import dataset, gtzan
+from genretrain.audio import read
 from genretrain.cli import main
-from genretrain.evaluate import evaluate, wilson
+from genretrain.degradations import DEGRADATIONS
+from genretrain.evaluate import evaluate
 from genretrain.export import export
 
 HELD_OUT = gtzan.random_split(
@@ -115,6 +118,34 @@ def test_a_damaged_file_is_left_out_of_both_sides(exported, tmp_path, capsys):
     assert "audio" not in json.loads((tmp_path / "tiny.json").read_text())["tracks"][DAMAGED]
 
 
+def test_every_heard_track_is_judged_through_every_degradation(evaluated):
+    """As the daemon would judge a file of the degraded sound; what has no audio, or only a damaged file, has none."""
+    data, model, report = evaluated
+    tracks = json.loads(report.read_text())["tracks"]
+    assert {name for name, entry in tracks.items() if "degraded" in entry} == set(HEARD)
+    assert all(list(tracks[name]["degraded"]) == list(DEGRADATIONS) for name in HEARD)
+    samples = read(gtzan.audio_files(data)[HEARD[0]], 22050)
+    clipped = DEGRADATIONS["clipping"].change(samples, 22050, np.random.default_rng(0))
+    file = raw_wav(report.with_name("clipped.wav"), clipped, 22050, FLOAT)
+    overall = listen_to(file, Classifier(model, "cpu")).overall
+    assert tracks[HEARD[0]]["degraded"]["clipping"] == overall.label
+
+
+def test_costs_are_of_the_same_tracks(evaluated):
+    """Right before less right after, counted again from the answers, for audio and for each degradation of it."""
+    judged = json.loads(evaluated[2].read_text())
+    before = correct(judged, "audio", HEARD) / len(HEARD)
+    assert judged["audio_cost"]["before"] == correct(judged, "log-mel", HEARD) / len(HEARD)
+    assert judged["audio_cost"]["after"] == before
+    assert [cost["change"] for cost in judged["robustness"]] == list(DEGRADATIONS)
+    for cost in judged["robustness"]:
+        labels = {name: judged["tracks"][name]["degraded"][cost["change"]] for name in HEARD}
+        assert (cost["tracks"], cost["before"]) == (len(HEARD), before)
+        assert cost["after"] == np.mean([gtzan.genre_of(name) == label for name, label in labels.items()])
+        assert cost["unanswered"] == list(labels.values()).count(None)
+        assert cost["low"] <= cost["before"] - cost["after"] <= cost["high"]
+
+
 def test_the_confusion_matrix_counts_every_track_once(evaluated):
     """Truth down, answer across: two tracks in each row, the right ones on the diagonal."""
     report = json.loads(evaluated[2].read_text())
@@ -148,6 +179,7 @@ def test_without_audio_there_is_one_result(exported, tmp_path):
     copy = tmp_path / "tiny.onnx"
     copy.write_bytes(exported[1].read_bytes())
     evaluate(copy, tiny_gtzan.write(tmp_path / "silent"), tmp_path)
+    assert not {"robustness", "audio_cost"} & json.loads((tmp_path / "tiny.json").read_text()).keys()
     assert [r.input for r in Classifier(copy, "cpu").card.results] == ["log-mel"]
 
 
@@ -174,12 +206,3 @@ def test_a_results_file_that_lost_its_count_is_refused(exported, tmp_path):
     (tmp_path / "tiny.json").write_text("{}")
     with pytest.raises(BadInputError, match="count of touches"):
         evaluate(exported[1], exported[0], tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("right", "n", "low", "high"),
-    [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (81, 263, 0.2553, 0.3662)],
-)
-def test_intervals_are_wilsons(right, n, low, high):
-    """The published values (Newcombe 1998 has 81 of 263); at the ends they stay within 0 and 1."""
-    assert wilson(right, n) == pytest.approx((low, high), abs=1e-4)

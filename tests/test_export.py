@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 import tiny_gtzan
-from genred.card import CARD_KEY, ModelCard, Result
+from genred.card import CARD_KEY, Horizon, ModelCard, Result
 from genred.classifier import Classifier
 from genred.errors import BadInputError, GenredError
 from genretrain import card, checkpoint, gtzan, recipe
 from genretrain.cli import main
-from genretrain.export import Probabilities, _command, export
+from genretrain.export import Probabilities, _card, _command, export
+from genretrain.networks import NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,7 @@ def test_the_card_tells_what_the_run_was(fitted, model):
     model_card = Classifier(model, "cpu").card
     assert model_card.labels == gtzan.GENRES
     assert (model_card.spec, model_card.gain, model_card.window_frames) == (plan.spec, plan.gain, plan.window)
+    assert model_card.horizons == (Horizon(plan.window),)
     assert model_card.geometry == network.geometry()
     assert Classifier(model, "cpu").passes == "rolling windows, in steps of 8 frames"
     assert model_card.results == ()
@@ -86,13 +88,22 @@ def test_the_card_tells_what_the_run_was(fitted, model):
     assert "\n" not in model_card.licence
 
 
+@pytest.mark.parametrize(("shortest", "frames"), [(0, [1000]), (128, [128, 208, 432, 1000])])
+def test_the_card_has_the_horizons_that_were_trained_for(shortest, frames):
+    """A network that learned from short crops answers as short ones; one that did not, full windows only."""
+    plan = recipe.Recipe(network="genred", shortest=shortest)
+    assert _card(plan, NETWORKS["genred"](20, 10, 1000), {}).horizons == tuple(Horizon(n) for n in frames)
+
+
 def test_the_card_comes_back_as_it_was_stored(model, tmp_path):
     """Storing replaces the card and nothing else: the network is the same, byte for byte."""
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(model.read_bytes())
     before = Classifier(copy, "cpu").card
     changed = msgspec.structs.replace(
-        before, temperature=1.5, results=(Result("random", "log-mel", 20, 5, 0.25, 0.1, 0.5),)
+        before,
+        horizons=(Horizon(8), Horizon(40, 1.5, 0.25)),
+        results=(Result("random", "log-mel", 20, 5, 0.25, 0.1, 0.5),),
     )
     card.store(copy, changed)
     assert Classifier(copy, "cpu").card == changed
@@ -119,6 +130,14 @@ def test_every_number_of_the_readable_card_is_in_the_card(model):
     shown = [float(number) for number in re.findall(r"\| (-?[0-9][0-9.e+-]*) \|", numeric)]
     assert len(shown) > 30
     assert set(shown) <= set(numbers(msgspec.to_builtins(model_card)))
+
+
+def test_the_readable_card_sets_out_the_horizons(model):
+    """A row for each, with its length in seconds; and in the head from what to what it answers."""
+    horizons = (Horizon(20, 1.25), Horizon(40, 0.75, 0.5))
+    text = card.markdown(msgspec.structs.replace(Classifier(model, "cpu").card, horizons=horizons), "tiny")
+    assert "| 20 | 0.53 s | 1.25 | 0.0 |\n| 40 | 1.00 s | 0.75 | 0.5 |" in text
+    assert "windows of 20 to 40 MFCC frames (0.53 s to 1.00 s)" in text
 
 
 def test_the_readable_card_sets_out_the_results_with_their_intervals(model):

@@ -17,12 +17,12 @@ DAEMON = ROOT / "daemon" / "genred"
 LEAVES = {"genred.errors", "genred.config", "genred.messages"}
 HOMES = {
     "av": ["bench.tune", "sources.file", "sources.frames", "sources.stream"],
-    "click": ["cli", "listen", "timeline", "devices", "doctor"],
+    "click": ["cli", "listen", "timeline", "devices", "doctor", "check"],
     "matplotlib": ["timeline"],
     "onnx": ["runtime"],
     "onnxruntime": ["runtime"],
     "rich": ["cli", "timeline", "dashboard.*", "doctor", "doctor.*"],
-    "sounddevice": ["sources.microphone"],
+    "sounddevice": ["sources.portaudio"],
     "soxr": ["epoch"],
     "urllib3": ["sources.client", "sources.why"],
     "zmq": ["publisher", "subscriber"],

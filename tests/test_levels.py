@@ -6,6 +6,7 @@ from hypothesis import given
 
 from chunks import cut, sizes
 from conftest import music
+from genred.config import THRESHOLDS, Thresholds
 from genred.features import Samples, amplitude
 from genred.levels import HopLevels, Peak
 
@@ -13,8 +14,8 @@ HOP, RATE = 512, 22050
 SILENCE_HOPS = 129  # 3 s
 
 
-def levels(window_hops: int = 1000, longest_hops: int = 40) -> HopLevels:
-    return HopLevels(HOP, RATE, window_hops, longest_hops)
+def levels(window_hops: int = 1000, longest_hops: int = 40, thresholds: Thresholds = THRESHOLDS) -> HopLevels:
+    return HopLevels(HOP, RATE, window_hops, longest_hops, thresholds)
 
 
 def steady(dbfs: float, hops: int) -> Samples:
@@ -61,12 +62,74 @@ def test_any_chunking_gives_the_same_level(lengths: list[int]) -> None:
 def test_silence_takes_3_seconds() -> None:
     """Silence is 3 s below -70 dBFS: a hop less is none, and what is a little louder never is."""
     heard = levels()
+    heard.push(steady(-69, 2 * SILENCE_HOPS))
+    assert not heard.silent
+    heard = levels()
     heard.push(steady(-71, SILENCE_HOPS - 1))
     assert not heard.silent
     heard.push(steady(-71, 1))
     assert heard.silent
-    heard.push(steady(-69, SILENCE_HOPS))
+
+
+def test_silence_ends_a_little_above_where_it_begins() -> None:
+    """A level that wavers about the threshold is one silence: it ends 3 dB above."""
+    heard = levels()
+    for dbfs in (-71, -69, -71, -68):
+        heard.push(steady(dbfs, SILENCE_HOPS))
+        assert heard.silent
+    heard.push(steady(-66, SILENCE_HOPS))
     assert not heard.silent
+    assert [change.lasted_s is None for change in heard.changes] == [True, False]
+
+
+def test_a_station_says_what_silence_is() -> None:
+    """Level and time are those that are set, also a time that is longer than a window."""
+    heard = levels(window_hops=80, thresholds=Thresholds(silence_dbfs=-40, silence_s=20))
+    heard.push(steady(-41, 861 - 1))
+    assert not heard.silent
+    heard.push(steady(-41, 1))
+    assert heard.silent
+
+
+def test_silences_are_told_with_their_times() -> None:
+    """Each tells when it began, and once it is over how long it was, to a hop."""
+    heard = levels()
+    heard.push(steady(-20, 430))
+    heard.push(np.zeros(430 * HOP, np.float32))
+    heard.push(steady(-20, 430))
+    begin, end = heard.changes
+    assert (begin.signal, begin.lasted_s) == ("silence", None)
+    assert begin.begin_s == end.begin_s == pytest.approx(430 * HOP / RATE, abs=0.1)
+    assert end.lasted_s == pytest.approx(430 * HOP / RATE, abs=0.1)
+
+
+def test_the_end_of_the_stream_ends_silence() -> None:
+    """A stream that ends in silence tells that it was one until then; one that does not, tells nothing."""
+    heard = levels()
+    heard.close()
+    assert not heard.changes
+    heard.push(np.zeros(430 * HOP, np.float32))
+    heard.close()
+    assert heard.changes[-1].lasted_s == pytest.approx(430 * HOP / RATE)
+
+
+def test_a_constant_value_is_silence() -> None:
+    """An input that is frozen makes no sound, whatever its value; its level is told as it is."""
+    heard = levels()
+    heard.push(np.full(SILENCE_HOPS * HOP, 0.5, np.float32))
+    assert heard.silent
+    assert heard.dbfs(40) == pytest.approx(-6.02, abs=0.01)
+
+
+def test_loud_music_leaves_no_trace_in_silence() -> None:
+    """After an hour at full scale silence is found as at the beginning: no rounding is left of it."""
+    heard = levels()
+    loud = steady(0, 430)
+    for _ in range(360):
+        heard.push(loud)
+    heard.push(np.zeros(SILENCE_HOPS * HOP, np.float32))
+    assert heard.silent
+    assert abs(heard._silence._sum) < 1e-9
 
 
 def test_a_sound_ends_silence() -> None:
@@ -81,11 +144,14 @@ def test_a_sound_ends_silence() -> None:
 
 
 def test_a_short_window_can_be_silent() -> None:
-    """A window shorter than 3 s is silent if all of it is."""
+    """A window shorter than 3 s is silent if all of it is; the station is after 3 s."""
     heard = levels(window_hops=80)
     heard.push(np.zeros(79 * HOP, np.float32))
-    assert not heard.silent
+    assert not heard.window_silent
     heard.push(np.zeros(HOP, np.float32))
+    assert heard.window_silent
+    assert not heard.silent
+    heard.push(np.zeros((SILENCE_HOPS - 80) * HOP, np.float32))
     assert heard.silent
 
 

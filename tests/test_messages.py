@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from conftest import ROOT, identities_hold
-from genred import messages, publisher
-from genred.config import DEFAULT_ENDPOINT
+from genred import health, messages, publisher
+from genred.config import DEFAULT_ENDPOINT, THRESHOLDS
 from genred.messages import (
     Claim,
     Counters,
@@ -68,7 +68,7 @@ EXPECTED: dict[str, Message] = {
         window_frames=1000,
         window_s=(999 * 512 + 2048) / 22050,
         stations=(
-            StationInfo(name="kitchen", uri="mic:"),
+            StationInfo(name="kitchen", uri="mic:", tags=("home", "ground floor")),
             StationInfo(name="fm4", uri="file:café.mp3?pace=realtime"),
         ),
     ),
@@ -188,6 +188,40 @@ EXPECTED: dict[str, Message] = {
         samples=2400,
         duration_ms=50.0,
     ),
+    "event-signal": Event(
+        boot=BOOT,
+        station="fm4",
+        seq=9,
+        time="2026-03-01T12:03:10.250000Z",
+        event="signal",
+        text="channel 2 is dead",
+        epoch=1,
+        signal="dead-channel",
+        channel=2,
+        begin_s=147.3,
+        began_at="2026-03-01T12:03:00.300000Z",
+    ),
+    "event-signal-over": Event(
+        boot=BOOT,
+        station="fm4",
+        seq=10,
+        time="2026-03-01T12:04:12.250000Z",
+        event="signal",
+        text="channel 2 is dead: over after 72.0 s",
+        epoch=1,
+        duration_ms=72000.0,
+        signal="dead-channel",
+        channel=2,
+        begin_s=147.3,
+        began_at="2026-03-01T12:03:00.300000Z",
+    ),
+    "event-reload": Event(
+        boot=BOOT,
+        seq=1,
+        time="2026-03-01T14:00:00.000000Z",
+        event="reload",
+        text="reloaded: 1 station added (hall)",
+    ),
     "event-clock-step": Event(
         boot=BOOT,
         seq=0,
@@ -209,6 +243,7 @@ EXPECTED: dict[str, Message] = {
         level_dbfs=-38.25,
         peak_dbfs=-21.5,
         gain_db=18.0,
+        signal=("clipping",),
         this_epoch=Counters(
             expected=5577600, captured=5575200, lost=2400, fed=5574000, waiting=1200, due=101, published=100, skipped=1
         ),
@@ -380,6 +415,21 @@ def test_protocol_numbers_are_the_codes() -> None:
     assert len(identities) == 3
     squeezed = re.sub(" +", " ", PROTOCOL)
     assert all(f"\n {identity}\n" in squeezed for identity in identities)
+
+
+def test_protocol_states_the_thresholds() -> None:
+    """What PROTOCOL.md says of faults of the signal are the defaults of the configuration, for each that there is."""
+    section = PROTOCOL.split("#### What can be wrong with the sound")[1].split("###")[0]
+    stated = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \| .* \|$", section, re.MULTILINE))
+    assert tuple(stated)[1:] == typing.get_args(messages.Signal)
+    t = THRESHOLDS
+    assert f"below {t.silence_dbfs:g} dBFS for {t.silence_s:g} s" in stated["silence"]
+    assert f"| {t.hysteresis_db:g} dB above that |" in section
+    assert f"for {t.frozen_s:g} s" in stated["digital-silence"]
+    assert f"for {t.frozen_s:g} s" in stated["frozen"]
+    assert f"{t.dc_percent:g} % of full scale to one side for {health.DC_S:g} s" in stated["dc"]
+    assert f"{t.clipped_percent:g} % of the samples of a second" in stated["clipping"]
+    assert f"below {t.silence_dbfs:g} dBFS for {t.dead_channel_s:g} s" in stated["dead-channel"]
 
 
 # Schema

@@ -13,7 +13,8 @@ from genred.ear import Ear
 from genred.errors import SourceLost
 from genred.ring import Block
 from genred.sources import Intake
-from genred.sources.microphone import BLOCK, Microphone, _Device, _Listener, _PortAudio
+from genred.sources.microphone import Microphone, _Device, _Listener
+from genred.sources.portaudio import BLOCK, Stream, Wanted
 
 RATE = 1000  # so that a ring holds 10 blocks, about
 
@@ -23,21 +24,6 @@ class Flags:
     """What the driver says of a block."""
 
     input_overflow: bool = False
-
-
-@dataclass
-class Stream:
-    """One of PortAudio's."""
-
-    starts: bool = False
-    closed: bool = False
-
-    def start(self) -> None:
-        if not self.starts:
-            raise OSError("the device is in use")
-
-    def close(self, *, ignore_errors: bool) -> None:
-        self.closed = ignore_errors
 
 
 def listening(device: _Device, *columns: slice, stop: threading.Event | None = None) -> list[Intake]:
@@ -72,17 +58,26 @@ def test_overflows_are_counted() -> None:
     assert [intake.overflows for intake in intakes] == [3, 3]
 
 
-def test_a_stream_that_does_not_start_is_closed() -> None:
-    """A device that is in use, tried again and again, leaves nothing open; only what has started counts as open."""
-    portaudio, stream = _PortAudio(), Stream()
-    with pytest.raises(OSError, match="in use"):
-        portaudio.start(stream)
-    assert (stream.closed, portaudio.opened) == (True, 0)
-    stream = Stream(starts=True)
-    portaudio.start(stream)
-    assert (stream.closed, portaudio.opened) == (False, 1)
-    portaudio.close(stream)
-    assert (stream.closed, portaudio.opened) == (True, 0)
+def test_what_comes_from_another_source_is_not_heard() -> None:
+    """Once a stream is gone, nothing that it delivers reaches a station, and no other station attaches to it."""
+    device = _Device("")
+    (intake,) = listening(device, slice(0, 1))
+    device._stream = Stream(Wanted(""), lambda *_: None, lambda: None)
+    device._callback(sound(1), BLOCK, None, Flags())
+    device._stream.gone = "the audio server has moved it"
+    device._callback(sound(1), BLOCK, None, Flags())
+    assert intake.ring.written == BLOCK
+    for ask in (device.check, lambda: device.attach(Ear(), ())):
+        with pytest.raises(SourceLost, match="the audio server has moved it"):
+            ask()
+
+
+def test_an_interruption_is_counted_by_every_station() -> None:
+    """A new start of PortAudio for another device is counted at each station that hears this one."""
+    device = _Device("")
+    intakes = listening(device, slice(0, 1), slice(1, 2))
+    device._count_interruption()
+    assert [intake.interruptions for intake in intakes] == [1, 1]
 
 
 def test_the_callback_waits_for_nobody() -> None:

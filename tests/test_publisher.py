@@ -23,7 +23,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from genred.clock import UtcClock
 from genred.errors import ConfigError
-from genred.messages import Estimate, Message, Status, decode, topic_of
+from genred.messages import Estimate, Event, Message, Status, decode, topic_of
 from genred.publisher import HIGH_WATER, MOST_SUBSCRIPTION_BYTES, REPEAT_S, Publisher
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -169,7 +169,36 @@ def test_times_that_nobody_knows_are_not_invented(context: Context, endpoint: st
     assert (estimate.heard_at, estimate.age_ms) == (UNSET, UNSET)
 
 
+def test_a_signal_says_when_it_began(context: Context, endpoint: str) -> None:
+    """The hour at which something began to sound wrong is filled in, where it is known."""
+    fields = {"event": "signal", "text": "silence", "signal": "silence", "begin_s": 1.0}
+    with publishing(endpoint) as publisher, reading(context, endpoint) as reader:
+        wait_for(lambda: publisher.subscriptions == 1)
+        publisher.send(Event(**fields), heard_s=time.monotonic() - 10)  # type: ignore[arg-type]
+        publisher.send(Event(**fields))  # type: ignore[arg-type]
+        known, unknown = receive(reader), receive(reader)
+    assert isinstance(known, Event)
+    assert isinstance(unknown, Event)
+    before = datetime.fromisoformat(known.time) - datetime.fromisoformat(str(known.began_at))
+    assert before.total_seconds() == pytest.approx(10, abs=1)
+    assert unknown.began_at is UNSET
+
+
 # Late joiners
+
+
+def test_a_forgotten_station_is_not_repeated(context: Context, endpoint: str) -> None:
+    """Of a station that has gone a new subscriber hears nothing; what others said is repeated; its seq goes on."""
+    with publishing(endpoint) as publisher:
+        for name in ("gone", "here"):
+            publisher.send(golden("estimate", name))
+            publisher.send(golden("status", name))
+        publisher.forget("gone")
+        with reading(context, endpoint) as reader:
+            assert {receive(reader).station for _ in range(2)} == {"here"}
+            publisher.send(golden("estimate", "gone"))
+            back = receive(reader)
+    assert (back.station, back.seq, back.repeat) == ("gone", 1, UNSET)
 
 
 def everything_once(publisher: Publisher, reader: Sub) -> dict[str, Message]:

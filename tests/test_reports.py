@@ -10,12 +10,10 @@ from genred.card import Result
 from genred.classifier import Classifier, Verdict
 from genred.clock import UtcClock
 from genred.epoch import Epoch
-from genred.messages import Process, decode, encode
+from genred.messages import StationInfo, decode, encode
 from genred.station import Due
-from rig import GEOMETRY, HOP, SPAN, SPEC, FakeSource, Rig, new_epoch
+from rig import GEOMETRY, HOP, PROCESS, SPAN, SPEC, FakeSource, Rig, new_early_epoch, new_epoch
 from test_worker import ROCK
-
-PROCESS = Process(uptime_s=1.0, cpu_percent=2.0, memory_mb=30.0, subscriptions=0)
 
 
 @pytest.fixture
@@ -30,10 +28,11 @@ def due(rig: Rig) -> Due:
     return rig.listen()[-1]
 
 
-def test_hello(small_model: object, rig: Rig) -> None:
+def test_hello(small_model: object) -> None:
     """It says what the daemon is: its version, its model with digest and provider, its labels, times and stations."""
     judge = Classifier(small_model, "cpu")  # type: ignore[arg-type]
-    hello = reports.hello("1.2.3", judge, 40, [rig.station])
+    stations = (StationInfo(name="s", uri="fake:", tags=("a", "b")),)
+    hello = reports.hello("1.2.3", judge, 40, stations)
     assert hello.daemon == "1.2.3"
     assert (hello.model.name, hello.model.sha256, hello.model.provider) == ("small", judge.digest, "cpu")
     assert hello.model.claim is UNSET
@@ -41,14 +40,14 @@ def test_hello(small_model: object, rig: Rig) -> None:
     assert (hello.sample_rate, hello.hop_frames, hello.window_frames) == (22050, 40, 80)
     assert hello.hop_s == pytest.approx(40 * 512 / 22050)
     assert hello.window_s == pytest.approx((79 * 512 + 2048) / 22050)
-    assert [(station.name, station.uri) for station in hello.stations] == [("s", "fake:")]
+    assert hello.stations == stations
 
 
 def test_hello_with_a_claim(small_model: object) -> None:
     """The accuracy that the model's card claims is passed on, with its interval."""
     judge = Classifier(small_model, "cpu")  # type: ignore[arg-type]
     judge.claim = lambda: Result("test", "audio", 200, 141, 0.705, 0.64, 0.76)  # type: ignore[method-assign]
-    claim = reports.hello("1", judge, 40, []).model.claim
+    claim = reports.hello("1", judge, 40, ()).model.claim
     assert claim is not UNSET
     assert (claim.split, claim.input, claim.tracks) == ("test", "audio", 200)
     assert (claim.low, claim.accuracy, claim.high) == (0.64, 0.705, 0.76)
@@ -159,6 +158,21 @@ def test_no_frame_yet(rig: Rig) -> None:
     estimate = reports.unripe(rig.station, rig.station.stretch)
     assert (estimate.progress, estimate.last_sample, estimate.window_s) == (0.0, 0, 0.0)
     assert estimate.level_dbfs < 0
+
+
+def test_a_window_that_grows() -> None:
+    """An estimate says how much audio it rests on; progress is told to the first window, not to the first full one."""
+    rig = Rig(epochs=new_early_epoch)
+    rig.connect()
+    rig.deliver(SPEC.seconds(4))
+    rig.listen()
+    assert rig.station.stretch is not None
+    assert reports.unripe(rig.station, rig.station.stretch).progress == 0.5
+    rig.deliver(SPEC.seconds(15) - SPEC.seconds(4))
+    estimate = reports.estimate(rig.listen()[-1], ROCK)
+    assert (estimate.first_sample, estimate.last_sample) == (0, SPEC.samples(15) - 1)
+    assert estimate.window_s == SPEC.seconds(15) < SPEC.seconds(GEOMETRY.window_frames)
+    assert estimate.progress is UNSET
 
 
 def test_an_unsure_estimate(rig: Rig) -> None:

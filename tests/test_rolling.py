@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from conftest import LABELS, make_model, music
-from genred.card import CARD_KEY, ModelCard
+from genred.card import CARD_KEY, Horizon, ModelCard
 from genred.classifier import Classifier
 from genred.epoch import Epoch, Geometry, Past, Window
 from genred.errors import ConfigError
@@ -95,6 +95,7 @@ NETS = {
     "like the paper's": Net([(3, 2), (3, 2), (3, 2)]),
     "odd and even kernels, a GRU": Net([(5, 2), (4, 3)], "GRU", n_mfcc=13),
     "far-seeing": Net([(9, 1), (7, 4)], n_mfcc=7),
+    "seeing ahead": Net([(2, 1)] * 4),  # a window may be shorter than what its end sees
     "seeing nothing but its own frames": Net([(1, 2), (1, 2)]),
 }
 WINDOW = 96  # frames: steps of all of them
@@ -118,6 +119,37 @@ def frames(n: int, n_mfcc: int, seed: int) -> Any:
 
 def window(mfcc: Any, first: int, past: Past, n: int = WINDOW) -> Window:
     return Window(0, first, 0, 0, mfcc[first : first + n], 0.0, 0.0, lost_ms=0.0, silent=False, past=past)
+
+
+@pytest.mark.parametrize("name", NETS)
+@given(
+    first=st.integers(1, WINDOW // 12),
+    hop=st.integers(1, 12),
+    plans=st.lists(st.lists(st.sampled_from(["due", "due", "late", "reset"]), max_size=12), min_size=1, max_size=3),
+)
+def test_growing_windows_are_whole(folder: Path, name: str, first: int, hop: int, plans: list[list[str]]) -> None:
+    """From the first window of an epoch, however short, through all that grow, to those that move: the whole pass's.
+
+    Whatever the hops, windows that are skipped, and resets in between, for several stations together.
+    """
+    rolling = engine(name, folder)
+    pooling = rolling.reach.pooling
+    geometry = Geometry(WINDOW // pooling * pooling, hop * pooling, min(first * pooling, WINDOW))
+    tracks = [frames(WINDOW + 13 * hop * pooling, NETS[name].n_mfcc, seed) for seed in range(len(plans))]
+    numbers, pasts = [0] * len(plans), [Past() for _ in plans]
+    for turn in range(max(map(len, plans))):
+        due = []
+        for i, plan in enumerate(plans):
+            what = plan[turn] if turn < len(plan) else "late"
+            if what == "reset":
+                numbers[i], pasts[i] = 0, Past()
+            begin, end = geometry.place(numbers[i])
+            numbers[i] += 1
+            if what != "late":
+                due.append(window(tracks[i], begin, pasts[i], end - begin))
+        if due:
+            expected = np.stack([rolling.whole(one.mfcc[None])[0] for one in due])
+            np.testing.assert_allclose(rolling.roll(due), expected, atol=TOLERANCE)
 
 
 moves = st.lists(
@@ -175,7 +207,36 @@ def test_only_what_is_new_is_convolved(folder: Path, name: str) -> None:
     for number in range(5):
         rolling.roll([window(mfcc, number * 2 * far.pooling, past)])
     edge = (far.left + far.right) * far.pooling
-    assert lengths == [WINDOW, *([edge + 2 * far.pooling, edge] if edge else [2 * far.pooling]) * 4]
+    assert lengths == [WINDOW, *[edge + 2 * far.pooling, *([edge] if far.left else [])] * 4]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_of_a_growing_window_only_what_is_new_is_convolved(folder: Path, name: str) -> None:
+    """A window that has grown by a hop costs the hop's steps and the edges, as one that has moved by it."""
+    whole = engine(name, folder)
+    lengths: list[int] = []
+
+    def convolve(batch: Any) -> Any:
+        lengths.append(batch.shape[1])
+        return whole._convolve(batch)
+
+    rolling = Rolling(convolve, whole._recur, whole.reach)
+    far, past, mfcc = rolling.reach, Past(), frames(WINDOW, NETS[name].n_mfcc, 0)
+    for number in range(4):
+        rolling.roll([window(mfcc, 0, past, 48 + number * far.pooling)])
+    edge = (far.left + far.right) * far.pooling
+    assert lengths == [48, *[edge + far.pooling, *([edge] if far.left else [])] * 3]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_shorter_windows_after_a_longer_one(folder: Path, name: str) -> None:
+    """Batches that are answered at the same time may keep a later window's steps first: an earlier one is whole."""
+    rolling, past = engine(name, folder), Past()
+    mfcc, pooling = frames(WINDOW, NETS[name].n_mfcc, 0), rolling.reach.pooling
+    for n in (WINDOW // pooling, 1, 2, 3):
+        rolled = rolling.roll([window(mfcc, 0, past, n * pooling)])
+        np.testing.assert_allclose(rolled, rolling.whole(mfcc[: n * pooling][None]), atol=TOLERANCE)
+        rolling.roll([window(mfcc, 0, past)])
 
 
 def test_a_new_epoch_starts_empty(folder: Path) -> None:
@@ -245,9 +306,9 @@ def test_a_wrong_card_shows_though_the_answers_are_the_same() -> None:
     def sure(steps: Any) -> Any:
         return np.tile([[1.0, 0.0]], (len(steps), 1))
 
-    Rolling(convolve, sure, reach([Convolution(3, 1, "same")])).check(16, 4)
+    Rolling(convolve, sure, reach([Convolution(3, 1, "same")])).check([8, 16], 4)
     with pytest.raises(ValueError, match="other steps"):
-        Rolling(convolve, sure, reach([Convolution(1, 1, "same")])).check(16, 4)
+        Rolling(convolve, sure, reach([Convolution(1, 1, "same")])).check([8, 16], 4)
 
 
 def test_a_part_that_fails_is_no_engine() -> None:
@@ -257,7 +318,7 @@ def test_a_part_that_fails_is_no_engine() -> None:
         raise RuntimeError("Invalid input shape")
 
     with pytest.raises(ValueError, match="cannot be answered: RuntimeError"):
-        Rolling(fail, fail, reach([Convolution(3, 2, "same")])).check(16, 4)
+        Rolling(fail, fail, reach([Convolution(3, 2, "same")])).check([8, 16], 4)
 
 
 def test_hops_between_steps_are_refused(tmp_path: Path) -> None:
@@ -331,6 +392,7 @@ def test_what_a_card_says() -> None:
 def test_a_window_that_cannot_be_whole_steps(tmp_path: Path) -> None:
     """A window that is not a whole number of steps is refused by the engine, before anything is computed."""
     card = Classifier(NETS["like the paper's"].write(tmp_path / "net.onnx", WINDOW), "cpu").card
-    odd = msgspec.structs.replace(card, window_frames=100)
-    with pytest.raises(ValueError, match="100 frames are not a multiple of the 8"):
-        rolling_engine(odd, lambda _part: lambda batch: batch, b"", 4_000)
+    for horizons, frames in (((Horizon(100),), 100), ((Horizon(28), Horizon(96)), 28)):
+        odd = msgspec.structs.replace(card, window_frames=horizons[-1].frames, horizons=horizons)
+        with pytest.raises(ValueError, match=f"{frames} frames are not a multiple of the 8"):
+            rolling_engine(odd, lambda _part: lambda batch: batch, b"", 4_000)

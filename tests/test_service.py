@@ -10,8 +10,7 @@ from genred.errors import RequiredSourceError
 from genred.messages import State
 from genred.service import _check_required
 from genred.snapshot import Snapshot, StationView
-from rig import Rig
-from test_reports import PROCESS
+from rig import PROCESS, Rig
 
 REQUIRE_S = 30.0
 

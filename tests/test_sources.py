@@ -26,6 +26,7 @@ from genred.ring import RingBuffer
 from genred.sources import Intake, named, open_source
 from genred.sources.demo import Demo
 from genred.sources.file import AudioFile, check, decode, duration_s
+from genred.sources.frames import Piece
 from genred.sources.pipe import Pipe
 from genred.sources.uri import NAME, Options, choice, flag, gain, split_uri, whole
 
@@ -68,7 +69,8 @@ class _Kept(Intake):
         super().overwrite(block, sounded_s)
         read = self.ring.read(self.ring.written)
         assert read.overwritten == 0
-        self.blocks.append(read.block[:, 0])
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.blocks.append(read.block.mean(axis=1))
         self._collector.count()
 
 
@@ -715,11 +717,12 @@ def run_pipe(uri: str, write_end: int, content: bytes, step: int = 10_000) -> Co
 )
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_pipe_formats(pipe: int, encoding: str, table: NDArray[np.generic], channels: int) -> None:
-    """Interleaved samples of each format are mixed to mono at the rate that was said."""
+    """Interleaved samples of each format come at the rate that was said; more than two channels are mixed."""
     frames = np.repeat(table[:, None], channels, axis=1)
     output = run_pipe(f"-?format={encoding}&rate=8000&channels={channels}", pipe, frames.tobytes())
     np.testing.assert_allclose(output.samples(), WAVE, atol=1 / 128 if encoding == "u8" else 1e-4)
     assert output.intakes[0].rate_hz == 8000
+    assert output.intakes[0].ring.channels == (1 if channels == 3 else channels)
     assert output.errors == 0
 
 
@@ -851,3 +854,15 @@ def test_another_program_writes() -> None:
     writer.stdout.close()
     assert writer.wait() == 0
     assert reader.stdout == "50000\n"
+
+
+def test_a_stream_stays_as_wide_as_it_began() -> None:
+    """Of two channels mono is both; of one, stereo is the mix: a change between them needs no new intake."""
+    left, right = np.float32([1, 0]), np.float32([0, 0.5])
+    both = np.stack([left, right], axis=1)
+    mix = both.mean(axis=1, keepdims=True)
+    stereo_piece, mono_piece = Piece(8000, both), Piece(8000, mix)
+    assert (stereo_piece.width, mono_piece.width) == (2, 1)
+    assert np.array_equal(stereo_piece.of_width(2), both)
+    assert np.array_equal(stereo_piece.of_width(1), mix)
+    assert np.array_equal(mono_piece.of_width(2), np.concatenate([mix, mix], axis=1))

@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
+from genred import reports
+from genred.clock import UtcClock
+from genred.config import Thresholds
 from genred.messages import Counters, Event, State
 from genred.ring import Block
 from genred.sources import Clock, Stamp
 from genred.station import CONNECTED_S, LOOK_S, STALLED_S, Due
-from rig import BLOCK_S, DELAY_S, HOP, SPAN, FakeSource, Rig, new_epoch
+from rig import BLOCK_S, DELAY_S, HOP, PROCESS, SPAN, FakeSource, Rig, new_epoch
 
 LIVE = {"device": True, "arrival": True, "none": False}
 
@@ -409,7 +413,7 @@ def test_what_comes_in_a_lump_is_not_late() -> None:
         rig.connect()
     assert lump.intake is not None
     lump.intake.ring.write(lump.noise(5 * 2000))
-    lump.intake.stamps.append(Stamp(lump.intake.ring.written, lump.now_s))
+    lump.intake.stamps.append(Stamp(lump.intake.ring.written, lump.now_s, lump.now_s))
     late.deliver(5.0)
     for rig in (lump, late):
         rig.listen()
@@ -722,6 +726,137 @@ def test_events_name_their_station() -> None:
     assert {event.station for event in rig.events()} == {"s"}
 
 
+# Reload
+
+
+@pytest.mark.parametrize("same_windows", [True, False])
+def test_another_model(same_windows: bool) -> None:
+    """Where windows are the same, none is missed and nothing is kept of the old model; else an epoch begins anew."""
+    rig = Rig(FakeSource("none", live=False))
+    rig.connect()
+    before = rig.play(1.0)
+    rig.station.hear_for(new_epoch, same_windows=same_windows)
+    after = rig.play(1.0)
+    numbers = [due.window.number for due in after]
+    first = len(before) if same_windows else 0
+    assert numbers == list(range(first, first + len(after)))
+    assert len(after) == (2000 - SPAN) // HOP + 1 if not same_windows else 12
+    assert before[-1].window.past is not after[0].window.past
+    assert [due.stretch.number for due in after[:1]] == [0 if same_windows else 1]
+    assert balanced(rig.station.counters()[1])
+    assert rig.station.counters()[1].captured == 4000
+
+
+def test_a_station_that_leaves() -> None:
+    """It asks its source to end, is ended with the reason, and its books are closed."""
+    rig = Rig()
+    rig.connect()
+    rig.play(1.0)
+    rig.deliver(0.5)
+    rig.station.leave(rig.now_s, "not wanted")
+    assert rig.supervisor._stop.is_set()
+    assert rig.events()[-1].text == "not wanted"
+    total = rig.station.counters()[1]
+    assert balanced(total)
+    assert (total.captured, total.waiting) == (2000, 0)
+
+
+# Signal
+
+
+def signals(rig: Rig) -> list[tuple[object, float | None]]:
+    """What was wrong with the sound, and how long if that is over; s."""
+    return [(e.signal, e.duration_ms / 1000 if e.duration_ms else None) for e in rig.events() if e.event == "signal"]
+
+
+def test_silence_is_an_event_with_its_times() -> None:
+    """Silence is told when it has lasted long enough, from its beginning on, and again when it is over."""
+    rig = Rig()
+    rig.connect()
+    rig.play(5.0)
+    begins_s = rig.now_s
+    rig.play(10.0, dbfs=-100)
+    begin, begin_heard_s = next((e, s) for e, s in rig.station.events if e.event == "signal")
+    rig.play(1.0)
+    (_, (end, end_heard_s)) = [(e, s) for e, s in rig.station.events if e.event == "signal"]
+    assert (begin.signal, begin.duration_ms, begin.epoch) == ("silence", UNSET, 0)
+    assert end.signal == "silence"
+    assert end.duration_ms == pytest.approx(10_000, abs=200)
+    assert begin.begin_s == end.begin_s == pytest.approx(5.0, abs=0.1)
+    assert begin_heard_s == pytest.approx(begins_s, abs=0.1)
+    assert end_heard_s == pytest.approx(begin_heard_s, abs=1e-6)
+
+
+def test_a_dead_channel_is_told_before_the_mix() -> None:
+    """A channel that dies is named, though the mix goes on; while it is dead the status says so."""
+    rig = Rig(thresholds=Thresholds(dead_channel_s=2.0))
+    rig.connect(channels=2)
+    rig.play(2.0)
+    for _ in range(250):
+        block = rig.noise(40)
+        block[:, 1] = 0
+        rig.hand_over(block)
+        rig.listen()
+    (event,) = [event for event in rig.events() if event.event == "signal"]
+    assert (event.signal, event.channel, event.text) == ("dead-channel", 2, "channel 2 is dead")
+    assert reports.status(rig.station, None, PROCESS, UtcClock()).signal == ("dead-channel",)
+    rig.play(1.0)
+    assert signals(rig) == [("dead-channel", pytest.approx(5.0, abs=0.2))]
+
+
+def test_the_end_of_an_epoch_ends_what_is_wrong() -> None:
+    """When the source is lost, what was wrong with its sound is over; when it is back, it may begin again."""
+    rig = Rig()
+    for _ in range(2):
+        rig.connect()
+        rig.play(2.0)
+        for _ in range(250):
+            rig.hand_over(np.zeros((40, 1), np.float32))
+            rig.listen()
+        rig.end()
+        rig.listen()
+        told = sorted(signals(rig), key=str)
+        assert [name for name, _ in told] == ["digital-silence", "digital-silence", "silence", "silence"]
+        assert [s for _, s in told if s] == [pytest.approx(5.0, abs=0.2)] * 2
+
+
+def test_a_filled_gap_is_no_fault_of_the_signal() -> None:
+    """Zeros in the place of what was lost are not digital silence."""
+    rig = Rig(thresholds=Thresholds(frozen_s=0.5))
+    rig.connect()
+    rig.play(2.0)
+    rig.deliver(10.9)
+    rig.listen()
+    rig.play(2.0)
+    assert signals(rig) == []
+    for _ in range(50):
+        rig.hand_over(np.zeros((40, 1), np.float32))
+        rig.listen()
+    (event,) = [e for e in rig.events() if e.event == "signal"]
+    assert event.begin_s == pytest.approx(14.9, abs=0.1)  # what was overwritten took its time, too
+
+
+def test_a_file_tells_where() -> None:
+    """What is wrong with a file has a place in it, and no hour."""
+    rig = Rig(FakeSource("none", live=False))
+    rig.connect()
+    rig.play(2.0)
+    rig.play(4.0, dbfs=-100)
+    ((event, heard_s),) = [(e, s) for e, s in rig.station.events if e.event == "signal"]
+    assert event.begin_s == pytest.approx(2.0, abs=0.1)
+    assert heard_s is None
+
+
+def test_thresholds_are_the_stations() -> None:
+    """What is silence at one station is music at another."""
+    loud = Rig(thresholds=Thresholds(silence_dbfs=-30, silence_s=1.0))
+    for rig in (loud, Rig()):
+        rig.connect()
+        rig.play(4.0, dbfs=-40)
+    assert loud.station.state == "silent"
+    assert rig.station.state == "running"
+
+
 # Faults and rest
 
 
@@ -736,6 +871,7 @@ def test_faults_are_counted() -> None:
         block[3], block[5:8], block[9] = np.nan, 1.0, -np.inf
         rig.hand_over(block)
         rig.intake.overflows += 2
+        rig.intake.interruptions += 1
         rig.listen()
         rig.deliver(13.0)  # an overrun: a new epoch of the same connection
         rig.listen()
@@ -745,7 +881,7 @@ def test_faults_are_counted() -> None:
     rig.supervisor.attempt.count_error()
     rig.supervisor.crashes += 1
     faults = rig.station.faults()
-    assert (faults.nonfinite, faults.clipped, faults.overflows) == (4, 6, 4)
+    assert (faults.nonfinite, faults.clipped, faults.overflows, faults.interruptions) == (4, 6, 4, 2)
     assert (faults.undecoded, faults.crashes, faults.losses) == (1, 1, 2)
 
 

@@ -52,10 +52,18 @@ class Loop:
 
 
 @dataclass
+class Answer:
+    reason: str
+
+
+@dataclass
 class Named:
     """What Pulse reads of a snapshot."""
 
     state: str
+    station: str = "s"
+    text: str = ""
+    estimate: Answer | None = None
 
     @property
     def status(self) -> Named:
@@ -77,8 +85,8 @@ def loops(*states: str) -> tuple[Loop, Loop]:
     return Loop(now_s, snapshot(*states)), Loop(now_s)
 
 
-def pulse(worker: Loop, publisher: Loop) -> Pulse:
-    return Pulse(worker, publisher)  # type: ignore[arg-type]
+def pulse(worker: Loop, publisher: Loop, ready_s: float = 60.0) -> Pulse:
+    return Pulse(worker, publisher, ready_s)  # type: ignore[arg-type]
 
 
 def test_notify(manager: Manager) -> None:
@@ -111,23 +119,122 @@ def test_watchdog_time(monkeypatch: pytest.MonkeyPatch, text: str, seconds: floa
     assert systemd.watchdog_s() == seconds
 
 
-def test_ready_once(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service is ready when the worker has made its first round, and says so once."""
-    monkeypatch.setenv(systemd.WATCHDOG, "30000")
-    worker, publisher = loops()
-    beat = pulse(worker, publisher).beat
-    beat()
-    assert manager.told() == []
-    worker.snapshot = snapshot("running", "lost")
+def fed(manager: Manager) -> int:
+    """How often the watchdog was fed since last asked."""
+    return sum("WATCHDOG=1" in message for message in manager.told())
+
+
+def rounds(one: Pulse, worker: Loop, publisher: Loop, manager: Manager, **options: bool) -> list[str]:
+    """Beat until something is told; return it."""
     deadline = time.monotonic() + 10
-    told: list[list[str]] = []
-    while len(told) < 3:
+    while True:
         assert time.monotonic() < deadline
         worker.round_s = publisher.round_s = time.monotonic()
-        beat()
-        told += manager.told()
-    assert told[0] == ["READY=1", "WATCHDOG=1", "STATUS=1/2 stations"]
-    assert told[1] == told[2] == ["WATCHDOG=1", "STATUS=1/2 stations"]
+        one.beat(**options)
+        if told := manager.told():
+            return [line for message in told for line in message]
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watchdog that is fed each 10 ms."""
+    monkeypatch.setenv(systemd.WATCHDOG, "30000")
+
+
+@pytest.mark.usefixtures("hasty")
+def test_ready_with_the_first_answer(manager: Manager) -> None:
+    """The service is ready, once and at once, when a window has been answered; what comes before is no answer."""
+    worker, publisher = loops()
+    one = pulse(worker, publisher)
+    one.beat()
+    assert manager.told() == []
+    worker.snapshot = Seen((Named("running"), Named("lost", "yard")))
+    for reason in (None, "warming-up", "too-short"):
+        worker.snapshot.stations[0].estimate = Answer(reason) if reason else None
+        for _ in range(3):
+            assert "READY=1" not in rounds(one, worker, publisher, manager)
+    worker.snapshot.stations[0].estimate = Answer("silence")
+    one.beat()
+    assert manager.told()[0][0] == "READY=1"
+    for _ in range(3):
+        assert "READY=1" not in rounds(one, worker, publisher, manager)
+
+
+def test_ready_does_not_wait_for_the_watchdog(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However seldom the watchdog is fed, READY comes with the next beat after the first answer."""
+    monkeypatch.setenv(systemd.WATCHDOG, "600000000")
+    worker, publisher = loops("running")
+    one = pulse(worker, publisher)
+    one.beat()
+    manager.told()
+    worker.snapshot.stations[0].estimate = Answer("silence")
+    one.beat()
+    assert manager.told() == [["READY=1"]]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_ready_in_any_case(manager: Manager) -> None:
+    """After a stated time the service is ready without an answer."""
+    worker, publisher = loops("lost")
+    one = pulse(worker, publisher, ready_s=0.2)
+    began_s = time.monotonic()
+    while "READY=1" not in rounds(one, worker, publisher, manager):
+        assert time.monotonic() - began_s < 5 * 0.2
+    assert time.monotonic() - began_s >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("stations", "line"),
+    [
+        ([Named("running", estimate=Answer("silence"))], "1/1 stations"),
+        ([Named("running")], "1/1 stations: 1 station without a first answer"),
+        (
+            [Named("running"), Named("lost", "yard", "no such\ndevice"), Named("stalled", "hall")],
+            "1/3 stations: yard is lost (no such\N{REPLACEMENT CHARACTER}device), hall is stalled,"
+            " 1 station without a first answer",
+        ),
+        ([Named("lost")] * 5, "0/5 stations: s is lost, s is lost, s is lost, 2 more are away"),
+    ],
+    ids=range(4),
+)
+def test_the_status_line_says_what_is_missing(manager: Manager, stations: list[Named], line: str) -> None:
+    """How many stations are there, which are not, and why; and how many have given no answer yet."""
+    worker, publisher = loops()
+    worker.snapshot = Seen(tuple(stations))
+    pulse(worker, publisher).beat()
+    assert f"STATUS={line}" in manager.told()[0]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_status_line_is_told_when_it_changes(manager: Manager) -> None:
+    """Not again while it is the same, and at most once a second."""
+    worker, publisher = loops("running")
+    one = pulse(worker, publisher)
+    assert rounds(one, worker, publisher, manager)[-1].startswith("STATUS=1/1")
+    began_s = time.monotonic()
+    for _ in range(5):
+        assert rounds(one, worker, publisher, manager) == ["WATCHDOG=1"]
+    worker.snapshot = snapshot("lost")
+    while (lines := rounds(one, worker, publisher, manager)) == ["WATCHDOG=1"]:
+        pass
+    assert lines[-1] == "STATUS=0/1 stations: s is lost"
+    assert time.monotonic() - began_s >= 0.9
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_reload_is_told(manager: Manager) -> None:
+    """The beginning of a reload with its time, and its end with READY; while it is starting, it is only starting."""
+    worker, publisher = loops("running")
+    one = pulse(worker, publisher)
+    assert "RELOADING=1" not in rounds(one, worker, publisher, manager, reloading=True)
+    worker.snapshot.stations[0].estimate = Answer("silence")
+    assert rounds(one, worker, publisher, manager)[0] == "READY=1"
+    began, now, *_ = rounds(one, worker, publisher, manager, reloading=True)
+    assert began == "RELOADING=1"
+    assert int(now.removeprefix("MONOTONIC_USEC=")) == pytest.approx(time.monotonic_ns() / 1000, abs=1e6)
+    while "READY=1" not in rounds(one, worker, publisher, manager):
+        pass
+    assert "READY=1" not in rounds(one, worker, publisher, manager)
 
 
 def test_fed_three_times_in_its_time(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +247,7 @@ def test_fed_three_times_in_its_time(manager: Manager, monkeypatch: pytest.Monke
         worker.round_s = publisher.round_s = time.monotonic()
         one.beat()
         time.sleep(0.01)
-        told += len(manager.told())
+        told += fed(manager)
     assert 2 <= told <= 3
 
 
@@ -159,7 +266,7 @@ def test_a_hang_is_not_fed(manager: Manager, hanging: str, caplog: pytest.LogCap
     hung = worker if hanging == "worker" else publisher
     hung.round_s -= HEALTHY_S + 0.1
     pulse(worker, publisher).beat()
-    assert manager.told() == []
+    assert fed(manager) == 0
     assert "hangs" in caplog.text
 
 
@@ -170,16 +277,16 @@ def test_fed_after_a_round_of_each(manager: Manager, monkeypatch: pytest.MonkeyP
     worker, publisher = loops("running")
     one = pulse(worker, publisher)
     one.beat()
-    assert len(manager.told()) == 1
+    assert fed(manager) == 1
     late, other = (worker, publisher) if waiting == "worker" else (publisher, worker)
     for _ in range(20):
         time.sleep(0.001)
         other.round_s = time.monotonic()
         one.beat()
-        assert manager.told() == []
+        assert fed(manager) == 0
     late.round_s = time.monotonic()
     one.beat()
-    assert len(manager.told()) == 1
+    assert fed(manager) == 1
 
 
 def test_the_end_of_a_hang_is_told(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
@@ -191,7 +298,7 @@ def test_the_end_of_a_hang_is_told(manager: Manager, caplog: pytest.LogCaptureFi
         one.beat()
     worker.round_s = time.monotonic()
     one.beat()
-    assert len(manager.told()) == 1
+    assert fed(manager) == 1
     assert [record.message.partition(";")[0] for record in caplog.records] == [
         "the worker or the publisher hangs",
         "the worker and the publisher go on",
@@ -203,7 +310,7 @@ def test_a_slow_round_is_fed(manager: Manager) -> None:
     worker, publisher = loops("running")
     worker.round_s -= HEALTHY_S - 1
     pulse(worker, publisher).beat()
-    assert len(manager.told()) == 1
+    assert fed(manager) == 1
 
 
 def test_a_sleep_of_the_whole_process_is_no_hang(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
@@ -219,4 +326,4 @@ def test_a_sleep_of_the_whole_process_is_no_hang(manager: Manager, caplog: pytes
     assert caplog.records == []
     worker.round_s = publisher.round_s = time.monotonic()
     one.beat()
-    assert len(manager.told()) == 1
+    assert fed(manager) == 1

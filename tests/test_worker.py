@@ -17,7 +17,7 @@ from genred.errors import BatchError
 from genred.messages import Counters, Estimate, Event, Hello, Message, Model, Status, encode
 from genred.snapshot import Snapshot, StationView
 from genred.worker import Worker
-from rig import DELAY_S, HOP, SPAN, SPEC, FakeSource, Rig
+from rig import DELAY_S, HOP, SPAN, SPEC, FakeSource, Rig, new_early_epoch
 from test_clock import Clocks
 
 M = TypeVar("M", bound=Message)
@@ -185,6 +185,52 @@ def test_warming_up_again(desk: Desk) -> None:
         desk.play(0.12)
         estimates = desk.publisher.take(Estimate)
         assert [(e.reason, e.epoch, e.progress) for e in estimates] == [("warming-up", epoch, 0.25)]
+
+
+def test_answers_before_a_window_is_full() -> None:
+    """With a shorter first window, warming up ends there: each window that grows is an estimate that says how long."""
+    rig = Rig(epochs=new_early_epoch)
+    rig.connect()
+    desk = Desk(rig)
+    desk.play(0.5)
+    estimates = desk.publisher.take(Estimate)
+    forming = [e for e in estimates if e.reason == "warming-up"]
+    assert [e.progress for e in forming] == [5 / 8]
+    answers = estimates[len(forming) :]
+    assert {e.label for e in answers} == {"rock"}
+    assert [e.window_s for e in answers] == [SPEC.seconds(n) for n in (8, 10, 15, 20, 20, 20)]
+    assert [e.first_sample for e in answers] == [0, 0, 0, 0, HOP, 2 * HOP]
+    assert {round(e.window_s * 2000) - (e.last_sample + 1 - e.first_sample) for e in answers} == {0}
+    assert rig.station.counters()[0].published == rig.station.counters()[0].due == 6
+
+
+def test_windows_that_grow_are_counted() -> None:
+    """One that is skipped because a newer one is due, or has no answer, is in the books as any other."""
+    rig = Rig(epochs=new_early_epoch)
+    rig.connect()
+    desk = Desk(rig)
+    desk.classifier.verdict_of = lambda w: BatchError("no") if w.number == 2 else ROCK
+    for seconds in (SPEC.seconds(10), 0.08, 0.08):
+        rig.deliver(seconds)
+        desk.worker.round()
+    assert [e.window_s for e in desk.publisher.take(Estimate)] == [SPEC.seconds(10), SPEC.seconds(20)]
+    counters = rig.station.counters()[0]
+    assert (counters.due, counters.published, counters.skipped) == (4, 2, 2)
+
+
+def test_a_new_epoch_grows_again() -> None:
+    """After a reconnection nothing of the old epoch is in a window: it warms up, and answers from the first horizon."""
+    rig = Rig(epochs=new_early_epoch)
+    rig.connect()
+    desk = Desk(rig)
+    desk.play(1.0)
+    desk.publisher.take(Estimate)
+    rig.connect(2000, channels=2)
+    desk.play(0.24)
+    estimates = desk.publisher.take(Estimate)
+    assert {e.epoch for e in estimates} == {1}
+    assert [e.reason for e in estimates] == ["warming-up", UNSET, UNSET]
+    assert [e.window_s for e in estimates[1:]] == [SPEC.seconds(8), SPEC.seconds(10)]
 
 
 def test_too_short(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,8 @@
-"""Audio server: what PulseAudio or PipeWire has to record, as ``pactl`` tells it."""
+"""Audio server: what PulseAudio or PipeWire has to record, and what our streams record, as ``pactl`` tells it.
+
+When the source under a stream goes away, the server moves the stream to another one and tells nobody. So a stream is
+marked when it is opened, and the server is asked now and then where it is.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from .messages import plain
 
 PACTL = ("pactl", "--format=json")
 TIMEOUT_S = 5.0
+MARK = "genred.stream"
 
 T = TypeVar("T")
 
@@ -24,7 +29,7 @@ class ServerSource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name : str
-        What PULSE_SOURCE takes.
+        What ``mic:NAME`` and PULSE_SOURCE take.
     description : str
         For people; may be empty.
     format : str
@@ -56,8 +61,18 @@ class _Info(msgspec.Struct):
     default_source_name: str = ""
 
 
+class _Properties(msgspec.Struct):
+    mark: str = msgspec.field(name=MARK, default="")
+
+
+class _Stream(msgspec.Struct):
+    source: int
+    properties: _Properties = msgspec.field(default_factory=_Properties)
+
+
 class _Source(msgspec.Struct):
     name: str
+    index: int = -1
     description: str | None = ""
     sample_specification: str = ""
 
@@ -75,6 +90,35 @@ def ask_server(pactl: Sequence[str] = PACTL, timeout_s: float = TIMEOUT_S) -> Au
     sources = [_server_source(source, info.default_source_name) for source in found]
     sources.sort(key=lambda source: not source.default)
     return AudioServer(plain(f"{info.server_name} {info.server_version}".rstrip()), tuple(sources))
+
+
+def marked(mark: str) -> dict[str, str]:
+    """Environment in which a stream has to be opened to be found by `mark`; what the user set there is kept."""
+    return {"PULSE_PROP": f"{os.environ.get('PULSE_PROP', '')} {MARK}={mark}".strip()}
+
+
+def place(mark: str, pactl: Sequence[str] = PACTL, timeout_s: float = TIMEOUT_S) -> int | None:
+    """Number of the source that the stream with this mark is on; None if the server has no such stream.
+
+    Raises
+    ------
+    SourceLost
+        As `ask_server` does.
+    """
+    streams = _ask([*pactl, "list", "source-outputs"], list[_Stream], timeout_s)
+    return next((stream.source for stream in streams if stream.properties.mark == mark), None)
+
+
+def name_at(place: int, pactl: Sequence[str] = PACTL, timeout_s: float = TIMEOUT_S) -> str:
+    """Name of the source with this number; empty if there is none any more.
+
+    Raises
+    ------
+    SourceLost
+        As `ask_server` does.
+    """
+    found = _ask([*pactl, "list", "sources"], list[_Source], timeout_s)
+    return next((plain(source.name) for source in found if source.index == place), "")
 
 
 def _server_source(source: _Source, default: str) -> ServerSource:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .epoch import Epoch
+from .health import Health
 from .messages import Counters, Faults
 from .sources import Intake
 
@@ -28,6 +29,8 @@ class Stretch:
         Position in the intake's ring.
     clock_begins_at : int
         The same, counting what the clock found missing before.
+    health : Health
+        Of its sound.
     ended_at : int or None
         Position in the ring where it ended.
     lost, overwritten : int
@@ -41,6 +44,7 @@ class Stretch:
     intake: Intake
     begins_at: int
     clock_begins_at: int
+    health: Health
     ended_at: int | None = None
     lost: int = 0
     overwritten: int = 0
@@ -88,7 +92,7 @@ class Books:
 
     def __init__(self) -> None:
         self.losses = 0
-        self._overflows = 0  # of the intakes that are closed
+        self._intakes = Faults()  # of those that are closed
         self._counters = Counters()
         self._faults = Faults()
         self._unsettled: list[Stretch] = []
@@ -99,7 +103,7 @@ class Books:
 
     def close_intake(self, intake: Intake) -> None:
         """Take an intake that has ended; it may have had several stretches."""
-        self._overflows += intake.overflows
+        self._intakes = _sum(self._intakes, _faults_of(intake))
 
     def settle(self) -> None:
         """Enter for good the stretches that have ended; their windows have all been answered."""
@@ -117,13 +121,17 @@ class Books:
 
     def faults(self, present: Stretch | None) -> Faults:
         """Everything that went wrong, but for what the supervisor counts."""
-        total = _sum(self._faults, Faults(losses=self.losses, overflows=self._overflows))
+        total = _sum(_sum(self._faults, self._intakes), Faults(losses=self.losses))
         for stretch in self._open(present):
             total = _sum(total, stretch.faults())
-        return _sum(total, Faults(overflows=present.intake.overflows)) if present else total
+        return _sum(total, _faults_of(present.intake)) if present else total
 
     def _open(self, present: Stretch | None) -> list[Stretch]:
         return [*self._unsettled, *([present] if present else [])]
+
+
+def _faults_of(intake: Intake) -> Faults:
+    return Faults(overflows=intake.overflows, interruptions=intake.interruptions)
 
 
 def _sum(one: T, other: T) -> T:

@@ -18,12 +18,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import CARD_KEY, ModelCard, Result
+from .card import CARD_KEY, Horizon, ModelCard, Result
 from .epoch import Window
 from .errors import BatchError, ConfigError, ModelError
 from .features import Doubles, Frames
 from .messages import Reason, plain
-from .rolling import Rolling, Run, rolling_engine
+from .rolling import Rolling, Run, in_batches, rolling_engine
 from .runtime import Array, Graph, Provider, check_weights, choose, lacks_memory, quiet_stderr, read
 
 BATCH = {"cpu": 16, "cuda": 256}  # windows: what runs best, bounds memory, and how long others wait
@@ -51,7 +51,7 @@ class Whole:
 
     def roll(self, windows: Sequence[Window]) -> Array:
         """Answer each window by a whole pass."""
-        return self.whole(np.stack([window.mfcc for window in windows]))
+        return np.stack(in_batches(self.whole, [window.mfcc for window in windows], most=len(windows)))
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ class Verdict:
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
     reason: Reason | None = None
+
+    @property
+    def likeliest(self) -> str | None:
+        """Label of the greatest probability, given as an answer or not; None if there are no probabilities."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
 
 
 class Classifier:
@@ -128,15 +133,18 @@ class Classifier:
         BatchError
             If the network fails, or what it answers is not a set of probabilities.
         """
-        return self._calibrated(self._ask(self._engine.whole, windows))
+        horizon = self.card.horizon(windows.shape[1])
+        return self._calibrated(self._ask(self._engine.whole, windows), [horizon] * len(windows))
 
-    def _calibrated(self, raw: Doubles) -> Doubles:
+    def _calibrated(self, raw: Doubles, horizons: Sequence[Horizon]) -> Doubles:
+        """Calibrate `raw` [B, K], each answer as its horizon wants it."""
         n = len(raw)
         if not np.isfinite(raw).all():
             raise BatchError(f"the model's answer to {n} windows is not finite")
         if (raw < 0).any() or (np.abs(raw.sum(axis=1) - 1.0) > 1e-3).any():
             raise BatchError(f"the model's answer to {n} windows does not sum to 1")
-        powers = np.log(np.maximum(raw, 1e-12)) / self.card.temperature
+        temperatures = np.array([horizon.temperature for horizon in horizons])[:, None]
+        powers = np.log(np.maximum(raw, 1e-12)) / temperatures
         sharpened: Doubles = np.exp(powers - powers.max(axis=1, keepdims=True))
         normalised: Doubles = sharpened / sharpened.sum(axis=1, keepdims=True)
         return normalised
@@ -166,25 +174,30 @@ class Classifier:
         return verdicts
 
     def _judge_batch(self, windows: list[Window]) -> list[Verdict | BatchError]:
+        horizons = [self.card.horizon(len(window.mfcc)) for window in windows]
         try:
-            table = self._calibrated(self._ask(self._engine.roll, windows))
+            table = self._calibrated(self._ask(self._engine.roll, windows), horizons)
         except BatchError as error:
             if len(windows) == 1:
                 return [error]
             return [answer for window in windows for answer in self._judge_batch([window])]  # it harms only itself
-        return [self.verdict(row) for row in table]
+        return [self.verdict(row, horizon) for row, horizon in zip(table, horizons, strict=True)]
 
-    def verdict(self, probabilities: NDArray[np.float64]) -> Verdict:
-        """Label and confidence of `probabilities` [K]; ``unsure`` where the card finds the greatest too small."""
+    def verdict(self, probabilities: NDArray[np.float64], horizon: Horizon | None = None) -> Verdict:
+        """Label and confidence of `probabilities` [K]; ``unsure`` where `horizon` finds the greatest too small.
+
+        Without a horizon it is that of full windows.
+        """
         best = int(probabilities.argmax())
         by_label = dict(zip(self.card.labels, probabilities.tolist(), strict=True))
-        if probabilities[best] < self.card.unsure_below:
+        if probabilities[best] < (horizon or self.card.horizons[-1]).unsure_below:
             return Verdict(probabilities=by_label, reason="unsure")
         return Verdict(self.card.labels[best], float(probabilities[best]), by_label)
 
     def claim(self) -> Result | None:
-        """Return the result that the card puts first."""
-        return self.card.results[0] if self.card.results else None
+        """Return the result of the filtered split, which does not flatter, else the one that the card puts first."""
+        filtered = [result for result in self.card.results if result.split == "filtered"]
+        return next(iter([*filtered, *self.card.results]), None)
 
     @property
     def step_frames(self) -> int:
@@ -207,16 +220,20 @@ class Classifier:
             )
 
     def _check_shapes(self, path: Path) -> None:
-        """Run two windows of zeros: that warms up, and shows what the network really takes and gives."""
+        """Run two windows of zeros of each length: that warms up, and shows what the network really takes and gives."""
+        for horizon in self.card.horizons:
+            self._check_shape(path, horizon.frames)
+
+    def _check_shape(self, path: Path, frames: int) -> None:
         card = self.card
         try:
             with quiet_stderr():
-                answer = self._engine.whole(np.zeros((2, card.window_frames, card.spec.n_mfcc), np.float32))
+                answer = self._engine.whole(np.zeros((2, frames, card.spec.n_mfcc), np.float32))
         except Exception as error:
             if lacks_memory(error):
                 raise ModelError(f"not enough memory to run the model {path}") from error
             raise ModelError(
-                f"{path} does not take batches of {card.window_frames} frames x {card.spec.n_mfcc} coefficients"
+                f"{path} does not take batches of {frames} frames x {card.spec.n_mfcc} coefficients"
                 " as its card says; export it again"
             ) from error
         if answer.shape != (2, len(card.labels)):

@@ -18,6 +18,8 @@ from .sources.frames import Piece
 HOP_FRAMES = 40
 BATCH = 16  # windows judged together
 
+Through = Callable[[Iterator[Piece]], Iterator[Piece]]  # what decoded sound passes before it is heard
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -38,7 +40,8 @@ class Timeline:
     seconds : float
         Length of its audio.
     overall : Verdict
-        Mean probability over the windows that have one; else the reason why there is none.
+        Mean probability over the full windows that have one; if none has, that of the longest window that has; else
+        the reason why there is none.
     narrow_band : bool
         Its sample rate cannot carry the band the model listens to.
     nonfinite, undecoded, failed : int
@@ -60,8 +63,9 @@ def listen_to(
     classifier: Classifier,
     hop_frames: int = HOP_FRAMES,
     progress: Callable[[float], None] = lambda _seconds: None,
+    through: Through = iter,
 ) -> Timeline:
-    """Judge the file `path`; `progress` is told the seconds heard so far.
+    """Judge the file `path`, as it sounds `through` something; `progress` is told the seconds heard so far.
 
     Raises
     ------
@@ -69,16 +73,23 @@ def listen_to(
         If it cannot be judged.
     """
     check(path)
-    return _Listening(path, classifier, hop_frames, progress).timeline()
+    return _Listening(path, classifier, hop_frames, progress, through).timeline()
 
 
 class _Listening:
     """One file on its way through decoder, epochs and classifier."""
 
-    def __init__(self, path: Path, classifier: Classifier, hop_frames: int, progress: Callable[[float], None]) -> None:
-        self._path, self._classifier, self._progress = path, classifier, progress
+    def __init__(
+        self,
+        path: Path,
+        classifier: Classifier,
+        hop_frames: int,
+        progress: Callable[[float], None],
+        through: Through,
+    ) -> None:
+        self._path, self._classifier, self._progress, self._through = path, classifier, progress, through
         self._mfcc = Mfcc(classifier.card.spec)
-        self._geometry = Geometry(classifier.card.window_frames, hop_frames)
+        self._geometry = Geometry(classifier.card.window_frames, hop_frames, classifier.card.horizons[0].frames)
         self._undecoded = self._failed = 0
         self._epochs: list[Epoch] = []
         self._answers: list[Answer] = []
@@ -105,7 +116,7 @@ class _Listening:
     def _windows(self) -> Iterator[tuple[float, Window]]:
         """Windows, and the seconds before the epoch they are in; a new rate begins a new epoch."""
         before_s = 0.0
-        for piece in decode(self._path, self._count_undecoded):
+        for piece in self._through(decode(self._path, self._count_undecoded)):
             if not self._epochs or self._epochs[-1].rate_hz != piece.rate_hz:
                 if self._epochs:
                     yield from ((before_s, window) for window in self._epochs[-1].finish())
@@ -135,9 +146,13 @@ class _Listening:
             self._answers.append(Answer(bare, verdict, start_s, end_s))
 
     def _overall(self) -> Verdict:
-        tables = [list(a.verdict.probabilities.values()) for a in self._answers if a.verdict.probabilities]
+        judged = [answer for answer in self._answers if answer.verdict.probabilities]
+        full = self._mfcc.spec.samples(self._geometry.window_frames)
+        tables = [list((a.verdict.probabilities or {}).values()) for a in judged if a.window.samples == full]
         if tables:
             return self._classifier.verdict(np.mean(tables, axis=0))
+        if judged:
+            return max(judged, key=lambda answer: answer.window.samples).verdict
         if self._failed:
             return Verdict(reason="unsure")
         if self._answers or all(epoch.levels.silent for epoch in self._epochs):

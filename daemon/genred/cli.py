@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ FILE = click.Path(readable=False)  # who reads it tells whether it can be read
 PATH = click.Path(readable=False, path_type=Path)
 TYPES = click.Choice(["hello", "estimate", "event", "status"])
 HOP = click.IntRange(1, 100_000)
+MODEL = "Its own network, genred; the paper's, crnn; or an ONNX file with a genred card.  [default: genred]"
 
 
 class _Commands(click.Group):
@@ -128,7 +130,7 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
 @main.command(cls=_Run)
 @click.argument("sources", nargs=-1, metavar="[[NAME=]SOURCE...]", shell_complete=_complete_source)
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
-@click.option("--model", type=FILE, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, help=MODEL)
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of the model.  [default: 1; with many stations, all]")
 @click.option("--hop", type=HOP, help="Frames between two answers.  [default: 40, 0.93 s]")
@@ -148,6 +150,8 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     Without SOURCES it is the default microphone, else the demo station. A source is mic:[NAME-or-index], a file or
     file:PATH?pace=realtime&loop=1, demo:, or - for raw PCM on stdin.
 
+    With --config, SIGHUP reads the file again.
+
     \b
     genred run kitchen=mic: hall=mic:2?channels=3,4
     rtl_fm -f 98.5M -M wbfm -r 48k | genred run '-?rate=48000&channels=1'
@@ -156,7 +160,12 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
     overrides |= {"dashboard": False} if no_dashboard else {}
     overrides |= {"insecure": True} if insecure else {}
     overrides |= {"station": _stations(sources)} if sources else {}
-    _serve(load(config, overrides))
+
+    def reread() -> Config:
+        settings = load(config, overrides)
+        return settings if settings.station else _with_default(settings)[0]
+
+    _serve(load(config, overrides), reread if config else None)
 
 
 def _with_default(settings: Config) -> tuple[Config, str]:
@@ -178,7 +187,7 @@ def _stations(sources: tuple[str, ...]) -> list[dict[str, str]]:
     return stations
 
 
-def _serve(settings: Config) -> None:
+def _serve(settings: Config, reread: Callable[[], Config] | None) -> None:
     """Run the daemon, then leave without waiting for source threads: one may hang in C."""
     from . import service
     from .dashboard import Dashboard
@@ -193,7 +202,7 @@ def _serve(settings: Config) -> None:
             logging.basicConfig(level=settings.log_level.upper(), handlers=[dashboard.log_handler()])
             if why:  # told where it can be seen: in the dashboard, too
                 log.warning("no source is named; listening to %s", plain(why))
-            service.run(settings, dashboard.show)
+            service.run(settings, dashboard.show, reread)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
@@ -241,8 +250,24 @@ def watch(endpoint: str, log_level: str) -> None:
 
 
 @main.command()
+@click.argument("file", type=PATH)
+def check(file: Path) -> None:
+    """Check a configuration, and say what is wrong with it.
+
+    It opens nothing but the files that are named in it, and the model.
+
+    \b
+    genred check /etc/genred/genred.toml
+    genred check genred.toml && systemctl reload genred
+    """
+    from .check import check as check_all
+
+    raise SystemExit(check_all(file))
+
+
+@main.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
-@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, default="", help=MODEL)
 @click.option("--provider", type=PROVIDERS, default="auto", show_default=True, help="What runs the model.")
 @click.option("--hop", type=HOP, default=40, show_default=True, help="Frames between two answers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file, with its timeline.")
@@ -250,6 +275,8 @@ def watch(endpoint: str, log_level: str) -> None:
 @click.option("--log-level", type=LOG_LEVELS, default="warning", show_default=True, help="The least that is logged.")
 def classify(files: tuple[str, ...], log_level: str, **options: Any) -> None:
     """Judge audio files, folders or patterns, and print their genres.
+
+    The genre of a file is that of the mean probability of its full windows; of a file without one, that of its longest.
 
     \b
     genred classify song.mp3
@@ -281,9 +308,9 @@ def devices(as_json: bool) -> None:
 
 @main.command()
 @click.option("--bind", default=DEFAULT_ENDPOINT, show_default=True, help="Endpoint that should be free.")
-@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, default="", help=MODEL)
 @click.option("--json", "as_json", is_flag=True, help="For reporting a fault; it names inputs, but no user.")
-def doctor(bind: str, model: Path | None, as_json: bool) -> None:
+def doctor(bind: str, model: str, as_json: bool) -> None:
     """Check everything that genred needs, and say what to do.
 
     It listens to each input for a second, and exits with 1 if there is a fault.
@@ -300,10 +327,10 @@ def doctor(bind: str, model: Path | None, as_json: bool) -> None:
 @main.command()
 @click.option("--quick", is_flag=True, help="Under a minute: fewer rounds, and one number of stations.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--model", type=PATH, help="ONNX file with a genred card.  [default: the one that comes with genred]")
+@click.option("--model", type=FILE, default="", help=MODEL)
 @click.option("--provider", type=PROVIDERS, default="cpu", show_default=True, help="What runs the model.")
 @click.option("--hop", type=HOP, default=40, show_default=True, help="Frames between two answers.")
-def bench(quick: bool, as_json: bool, model: Path | None, provider: Any, hop: int) -> None:
+def bench(quick: bool, as_json: bool, model: str, provider: Any, hop: int) -> None:
     """Measure what genred costs here, beside what others would do.
 
     It takes half an hour, and wants the machine for itself. Peers that are not installed are named.
@@ -317,4 +344,4 @@ def bench(quick: bool, as_json: bool, model: Path | None, provider: Any, hop: in
     from .card import find_model
 
     logging.basicConfig(level="INFO", format="%(message)s")
-    click.echo(told(measure(model or find_model(), provider, hop, QUICK if quick else FULL), as_json=as_json))
+    click.echo(told(measure(find_model(model), provider, hop, QUICK if quick else FULL), as_json=as_json))

@@ -15,13 +15,58 @@ from .errors import ConfigError
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5557"
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+Tag = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,64}\Z")]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+
+
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """From when on something is wrong with a station's signal; all measured before the gain.
+
+    Attributes
+    ----------
+    silence_dbfs : float
+        What is quieter than this for `silence_s` is silence; what is `hysteresis_db` louder ends it.
+    silence_s, hysteresis_db : float
+    frozen_s : float
+        A signal of one constant value for so long is digital silence, if that value is 0, or else frozen.
+    clipped_percent : float
+        Of the samples of a second, at full scale: clipping.
+    dc_percent : float
+        Of full scale, the mean of the signal to one side for DC_S seconds.
+    dead_channel_s : float
+        A channel is silent for so long while another sounds.
+    """
+
+    silence_dbfs: Annotated[float, msgspec.Meta(ge=-115, le=0)] = -70.0
+    silence_s: Seconds = 3.0
+    hysteresis_db: Annotated[float, msgspec.Meta(ge=0, le=60)] = 3.0
+    frozen_s: Seconds = 3.0
+    clipped_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 1.0
+    dc_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 2.0
+    dead_channel_s: Seconds = 10.0
+
+
+THRESHOLDS = Thresholds()
 
 
 class StationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One ``[[station]]``: its name and the URI of its source."""
+    """One ``[[station]]``.
+
+    Attributes
+    ----------
+    name : str
+    uri : str
+        Of its source.
+    tags : tuple of str
+        Words for subscribers to sort stations by.
+    signal : Thresholds
+        What it does not say is as in ``[signal]``, for all stations.
+    """
 
     name: Name
     uri: str
+    tags: tuple[Tag, ...] = ()
+    signal: Thresholds = THRESHOLDS
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -30,10 +75,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes
     ----------
     station : tuple of StationConfig
+    signal : Thresholds
+        Of every station, where it does not have its own.
     bind : str
         ``tcp://HOST:PORT`` or ``ipc://PATH``.
     model : str
-        ONNX file; empty for the one that comes with genred.
+        ONNX file, or the name of one that comes with genred; empty for the default one.
     provider : str
     threads : int or None
         Of the model; None for as many as pay.
@@ -41,6 +88,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Frames between two windows.
     require : float or None
         Seconds that a station may be lost before the daemon gives up with exit code 3.
+    ready : float
+        Seconds after which systemd is told that the service is ready, whatever is missing.
     log_level : str
     dashboard : bool
         Show the dashboard where there is a terminal.
@@ -49,12 +98,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     station: tuple[StationConfig, ...] = ()
+    signal: Thresholds = THRESHOLDS
     bind: str = DEFAULT_ENDPOINT
     model: str = ""
     provider: Literal["auto", "cuda", "cpu"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     hop: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 40
     require: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    ready: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     dashboard: bool = True
     insecure: bool = False
@@ -77,10 +128,24 @@ def load(path: Path | None, overrides: dict[str, Any]) -> Config:
     """
     settings = _read(path) if path else {}
     try:
-        return msgspec.convert(settings | overrides, Config)
+        return msgspec.convert(_with_common_thresholds(settings | overrides), Config)
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         where = f"{path}: " if path and str(error) != _mistake(overrides) else ""
         raise ConfigError(f"{where}{error}") from error
+
+
+def _with_common_thresholds(settings: dict[str, Any]) -> dict[str, Any]:
+    """Give each station what ``[signal]`` says and it does not; what is of a wrong type stays, and is told of."""
+    common, stations = settings.get("signal"), settings.get("station")
+    if not isinstance(common, dict) or not isinstance(stations, list):
+        return settings
+    return settings | {"station": [_with_thresholds(station, common) for station in stations]}
+
+
+def _with_thresholds(station: Any, common: dict[str, Any]) -> Any:
+    if not isinstance(station, dict) or not isinstance(own := station.get("signal", {}), dict):
+        return station
+    return station | {"signal": common | own}
 
 
 def _mistake(settings: dict[str, Any]) -> str:

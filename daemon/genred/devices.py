@@ -8,73 +8,20 @@ asked in a child process that lives for one question: ``python -m genred.devices
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
 
 from .audio_server import AudioServer, ServerSource, ask_server
 from .ear import Level, hear
-from .errors import GenredError, SourceError, SourceLost
+from .errors import GenredError, SourceLost
+from .inputs import CHILD, THROUGH, Input, Listing, ask, list_inputs
 from .messages import counted, plain
 
-CHILD = (sys.executable, "-P", "-m", "genred.devices")  # -P: nothing of the current folder is imported
-LIST_TIMEOUT_S = 15.0  # every device is asked for every rate
 LISTEN_TIMEOUT_S = 10.0
-THROUGH = "pulse"  # the input that leads to the audio server, also where the default one does not
-
-T = TypeVar("T")
-
-
-class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """An input device.
-
-    Attributes
-    ----------
-    index : int
-        What ``mic:INDEX`` takes.
-    name, host_api : str
-        As PortAudio calls it, and what it reaches it through.
-    channels : int
-        The most it has.
-    default_rate_hz : int
-        What genred opens it with.
-    rates_hz : tuple of int
-        Which of the usual rates it takes.
-    default : bool
-        ``mic:`` means this one.
-    """
-
-    index: int
-    name: str
-    host_api: str
-    channels: int
-    default_rate_hz: int
-    rates_hz: tuple[int, ...]
-    default: bool
-
-
-class Listing(msgspec.Struct, frozen=True):
-    """PortAudio's version, and its inputs."""
-
-    portaudio: str
-    inputs: tuple[Input, ...]
-
-
-def list_inputs(child: Sequence[str] = CHILD, timeout_s: float = LIST_TIMEOUT_S) -> Listing:
-    """Inputs as they are now.
-
-    Raises
-    ------
-    SourceError
-        If PortAudio is missing.
-    SourceLost
-        If it does not answer.
-    """
-    return _ask(child, "PortAudio", Listing, timeout_s, source="")
 
 
 def listen(
@@ -87,29 +34,7 @@ def listen(
     SourceError, SourceLost
         As `hear` does; also if the child does not answer.
     """
-    return _ask([*child, selector], f"the input {selector!r}", Level, timeout_s, source)
-
-
-def _ask(command: Sequence[str], what: str, kind: type[T], timeout_s: float, source: str) -> T:
-    try:
-        child = subprocess.run(
-            command,
-            env=os.environ | {"PYTHONIOENCODING": "utf-8"} | ({"PULSE_SOURCE": source} if source else {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SourceLost(f"{what} has not answered within {timeout_s:g} s") from error
-    if child.returncode and child.stdout:
-        known = SourceError if child.returncode == SourceError.exit_code else SourceLost
-        raise known(plain(child.stdout.decode(errors="replace").rstrip()))
-    try:
-        return msgspec.json.decode(child.stdout, type=kind)
-    except msgspec.DecodeError as error:
-        raise SourceLost(f"{what} ended the process that asked it (exit code {child.returncode})") from error
+    return ask([*child, selector], f"the input {selector!r}", Level, timeout_s, source)
 
 
 def tell(*, as_json: bool) -> None:
@@ -144,8 +69,9 @@ def as_lines(listing: Listing, server: AudioServer | str) -> Iterator[str]:
     yield f"{'Sources' if server.sources else 'No sources'} of {server.name}"
     yield from _columns([_source_row(source) for source in server.sources])
     if server.sources:
-        through = next((one.name for one in listing.inputs if one.name == THROUGH), "")
-        yield f"To hear one of them: PULSE_SOURCE={server.sources[-1].name} genred run mic:{through}"
+        name = server.sources[-1].name
+        named = any(one.name == THROUGH for one in listing.inputs)
+        yield f"To hear one of them: {f'genred run mic:{name}' if named else f'PULSE_SOURCE={name} genred run mic:'}"
 
 
 def _input_row(one: Input) -> list[str]:
@@ -166,7 +92,7 @@ def _columns(rows: list[list[str]]) -> Iterator[str]:
 
 
 def _list() -> dict[str, Any]:
-    from .sources.microphone import inputs, portaudio_version
+    from .sources.portaudio import inputs, portaudio_version
 
     found = [one | {"name": plain(one["name"]), "host_api": plain(one["host_api"])} for one in inputs()]
     return {"portaudio": plain(portaudio_version()), "inputs": found}

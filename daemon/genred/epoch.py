@@ -4,6 +4,16 @@
 
     mono samples, native rate --soxr--> sample_rate --AutoGain--> FrameStream --> the last frames --> a Window every hop
 
+The first windows begin with the epoch and grow, so that the first answer need not wait for a full one; full ones move::
+
+    window 0    [========]                    the fewest frames
+    window 1    [=============]               a hop before window 2; the first hop may be shorter
+    window 2    [==================]          a full one
+    window 3         [==================]     a hop on
+
+A station may have a phase: then all of them begin so many frames later, and many stations' windows do not fall due at
+the same time.
+
 Time is counted in samples at the model's rate since the epoch began; soxr's output sample n is the input at
 n * native / sample_rate, its delay already taken out. Nothing in here knows threads or clocks: ``classify`` and the
 daemon's worker run the same code.
@@ -18,6 +28,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from .config import THRESHOLDS, Thresholds
 from .features import AutoGain, Frames, FrameStream, GainRule, GainStream, Mfcc, Samples
 from .levels import HopLevels, Peak
 
@@ -27,10 +38,33 @@ SANE = 1e12  # beyond it a sample is noise in a wrong format, and powers would s
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is judged: windows of `window_frames`, one every `hop_frames`."""
+    """What is judged: windows of `window_frames`, one every `hop_frames`; before there are so many, shorter ones.
+
+    Attributes
+    ----------
+    window_frames, hop_frames : int
+    fewest_frames : int
+        Of the first window; 0 if there are none but full ones.
+    phase_frames : int
+        First frame of the first window.
+    """
 
     window_frames: int
     hop_frames: int
+    fewest_frames: int = 0
+    phase_frames: int = 0
+
+    @property
+    def first_frames(self) -> int:
+        """Length of the first window."""
+        return self.fewest_frames or self.window_frames
+
+    def place(self, number: int) -> tuple[int, int]:
+        """First frame of window `number`, and the first after it, both counted in the epoch."""
+        growing = -(-(self.window_frames - self.first_frames) // self.hop_frames)  # windows before the first full one
+        moved = (number - growing) * self.hop_frames  # frames from the first full one, before it negative
+        first, after = max(moved, 0), max(self.window_frames + moved, self.first_frames)
+        return self.phase_frames + first, self.phase_frames + after
 
 
 @dataclass(eq=False)
@@ -84,6 +118,11 @@ class Window:
     silent: bool
     past: Past = field(default_factory=Past, repr=False, compare=False)
 
+    @property
+    def samples(self) -> int:
+        """Length, also where the frames have been left out."""
+        return self.last_sample + 1 - self.first_sample
+
 
 class Epoch:
     """See the module.
@@ -98,8 +137,8 @@ class Epoch:
         The source's own rate.
     gain_db : float, optional
         Fixes the gain.
-    phase_frames : int
-        First frame of the first window.
+    thresholds : Thresholds
+        Say what silence is.
     """
 
     def __init__(
@@ -109,12 +148,12 @@ class Epoch:
         rule: GainRule,
         rate_hz: int,
         gain_db: float | None = None,
-        phase_frames: int = 0,
+        thresholds: Thresholds = THRESHOLDS,
     ) -> None:
         self.spec, self.geometry, self.rate_hz = mfcc.spec, geometry, rate_hz
         self.gain = AutoGain(rule, gain_db)
         self.levels = HopLevels(
-            self.spec.hop_length, self.spec.sample_rate, geometry.window_frames, geometry.hop_frames
+            self.spec.hop_length, self.spec.sample_rate, geometry.first_frames, geometry.hop_frames, thresholds
         )
         self.peak = Peak()
         self.pushed = 0  # native samples taken, lost ones included
@@ -131,9 +170,6 @@ class Epoch:
         self._frame_stream = FrameStream(mfcc)
         self._recent: Frames = np.empty((0, self.spec.n_mfcc), np.float32)
         self._losses: deque[tuple[int, int]] = deque()  # native positions [from, to)
-        self._hop = geometry.hop_frames * self.spec.hop_length  # samples between two windows
-        self._span = self.spec.samples(geometry.window_frames)  # samples in a window
-        self._phase_frames = phase_frames
         self._taken = 0  # samples at the model's rate
         self._past = Past()
 
@@ -151,7 +187,7 @@ class Epoch:
     @property
     def progress(self) -> float:
         """How much of the first window is there, 0 to 1."""
-        return min(self.frames / (self._phase_frames + self.geometry.window_frames), 1.0)
+        return min(self.frames / self.geometry.place(0)[1], 1.0)
 
     @property
     def until_due_s(self) -> float:
@@ -161,11 +197,19 @@ class Epoch:
     @property
     def hop_s(self) -> float:
         """Seconds between two windows."""
-        return self._hop / self.spec.sample_rate
+        return self.geometry.hop_frames * self.spec.hop_length / self.spec.sample_rate
+
+    def _end(self, number: int) -> int:
+        """Samples, from the epoch's beginning, that complete window `number`."""
+        return self.spec.samples(self.geometry.place(number)[1])
 
     def native_position(self, sample: int) -> int:
         """Where `sample`, counted at the model's rate, is in the source's own samples."""
         return round(sample * self.rate_hz / self.spec.sample_rate)
+
+    def forget(self) -> None:
+        """Let nothing be kept from one window to the next: another model judges from now on."""
+        self._past = Past()
 
     def feed(self, samples: Samples) -> list[Window]:
         """Take mono `samples` [N] at the native rate; return the windows they complete."""
@@ -214,24 +258,20 @@ class Epoch:
         self._recent = np.concatenate([self._recent, frames])[-self.geometry.window_frames :]
 
     def _window(self, number: int) -> Window:
-        last = self._end(number) - 1
-        first = last + 1 - self._span
+        first_frame, after = self.geometry.place(number)
+        first, last = first_frame * self.spec.hop_length, self._end(number) - 1
         return Window(
             number=number,
-            first_frame=self._phase_frames + number * self.geometry.hop_frames,
+            first_frame=first_frame,
             first_sample=first,
             last_sample=last,
-            mfcc=self._recent,
+            mfcc=self._recent[first_frame - after :],
             level_dbfs=self.levels.dbfs(self.geometry.hop_frames),
             gain_db=self.gain.gain_db,
             lost_ms=self._lost_ms(first, last),
-            silent=self.levels.silent,
+            silent=self.levels.window_silent,
             past=self._past,
         )
-
-    def _end(self, number: int) -> int:
-        """Sample behind the last one of window `number`."""
-        return self._phase_frames * self.spec.hop_length + number * self._hop + self._span
 
     def _lost_ms(self, first: int, last: int) -> float:
         begin, end = self.native_position(first), self.native_position(last + 1)

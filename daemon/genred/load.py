@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from .messages import Process
+from .messages import Process, counted
 
 _STATM = Path("/proc/self/statm")
 CALM_S = 10.0  # without a window that was skipped, until the machine keeps up again
@@ -47,22 +47,21 @@ class Overload:
 
     def __init__(self) -> None:
         self.text = ""
-        self._late = 0
-        self._late_before = 0  # when it began
+        self._late = 0  # windows since it began
         self._newest_s = 0.0
 
     def look(self, late: int, now_s: float) -> str:
-        """Take how many windows have been skipped so far because they were late; say what is news, else nothing."""
-        new, self._late = late - self._late, late
-        if new:
+        """Take how many windows were skipped since the last look for being late; say what is news, or nothing."""
+        self._late += late
+        if late:
             self._newest_s = now_s
-        if new and not self.text:
-            self._late_before = late - new
+        if late and not self.text:
             self.text = "the machine cannot keep up and skips windows; give it fewer stations or a longer --hop"
             return self.text
         if self.text and now_s - self._newest_s >= CALM_S:
-            self.text = ""
-            return f"the machine keeps up again; it has skipped {late - self._late_before} windows"
+            self.text, skipped = "", self._late
+            self._late = 0
+            return f"the machine keeps up again; it has skipped {counted(skipped, 'window')}"
         return ""
 
 

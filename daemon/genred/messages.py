@@ -17,6 +17,7 @@ VERSION = "1.0"
 
 State = Literal["connecting", "running", "silent", "stalled", "lost", "ended"]
 Reason = Literal["silence", "warming-up", "too-short", "unsure"]
+Signal = Literal["silence", "digital-silence", "frozen", "dc", "clipping", "dead-channel"]
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -70,6 +71,7 @@ class StationInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     uri: str
+    tags: tuple[str, ...] | UnsetType = UNSET
 
 
 class Hello(Header, frozen=True, kw_only=True, tag="hello"):
@@ -80,6 +82,7 @@ class Hello(Header, frozen=True, kw_only=True, tag="hello"):
     daemon : str
         genred's version.
     hop_frames, window_frames : int
+        From one window to the next; in a full window.
     hop_s, window_s : float
         The same in seconds.
     sample_rate : int
@@ -107,14 +110,14 @@ class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
     first_sample, last_sample : int
         Both included.
     window_s : float
-        Length of the audio that was judged, seconds.
+        Length of the audio that was judged, seconds: less than hello's before the first full window of an epoch.
     clock : str
         What the station's times rest on.
     heard_at : str
         When the window's last sample sounded: RFC 3339, UTC.
     label : str
     confidence : float
-        Probability of `label`, 0 to 1.
+        Probability of `label`, 0 to 1, calibrated for windows of this length.
     probabilities : dict
         Of every label; they sum to 1. There also when the reason is ``unsure``.
     reason : str
@@ -162,7 +165,8 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     Attributes
     ----------
     event : str
-        ``state``, ``epoch``, ``title``, ``loss``, ``overrun``, ``overload``, ``error`` or ``clock-step``.
+        ``state``, ``epoch``, ``title``, ``signal``, ``loss``, ``overrun``, ``overload``, ``error``, ``reload`` or
+        ``clock-step``.
     text : str
         For people.
     state, previous : str
@@ -171,12 +175,21 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     samples : int
         Lost or overwritten, at the station's own rate.
     duration_ms : float
-        The same in time; of a ``clock-step``, how far the wall clock moved.
+        The same in time; of a ``clock-step``, how far the wall clock moved; of a ``signal`` that is over, how long it
+        was so.
     title : str
         Of a ``title`` event: what the source says that it plays; empty if it says nothing any more.
+    signal : str
+        Of a ``signal`` event: what is wrong with the station's sound, or was.
+    channel : int
+        Which, from 1, if it is one.
+    begin_s : float
+        When it began, in seconds from the beginning of the epoch.
+    began_at : str
+        The same in time: RFC 3339, UTC.
     """
 
-    event: Literal["state", "epoch", "title", "loss", "overrun", "overload", "error", "clock-step"]
+    event: Literal["state", "epoch", "title", "signal", "loss", "overrun", "overload", "error", "reload", "clock-step"]
     text: str
     state: State | UnsetType = UNSET
     previous: State | UnsetType = UNSET
@@ -184,6 +197,10 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     samples: int | UnsetType = UNSET
     duration_ms: float | UnsetType = UNSET
     title: str | UnsetType = UNSET
+    signal: Signal | UnsetType = UNSET
+    channel: int | UnsetType = UNSET
+    begin_s: float | UnsetType = UNSET
+    began_at: str | UnsetType = UNSET
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +231,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
         Times the source was lost.
     overflows : int
         Times the driver said that it lost input.
+    interruptions : int
+        Times the stream was closed and opened again, because PortAudio had to start anew for another station.
     undecoded : int
         Pieces of input that could not be decoded.
     nonfinite : int
@@ -228,6 +247,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
     losses: int = 0
     overflows: int = 0
+    interruptions: int = 0
     undecoded: int = 0
     nonfinite: int = 0
     clipped: int = 0
@@ -286,8 +306,10 @@ class Status(Header, frozen=True, kw_only=True, tag="status"):
         0 to 1.
     level_dbfs, peak_dbfs : float
         Of the newest hop, RMS; the greatest sample of the last second. Both before the gain.
+    signal : tuple of str
+        What is wrong with the sound now: the ``signal`` events that are not over.
     this_epoch, total : Counters
-        Of the present epoch; since the daemon's start.
+        Of the present epoch; since the daemon's start, or since a reload gave the station its source.
     """
 
     state: State
@@ -300,6 +322,7 @@ class Status(Header, frozen=True, kw_only=True, tag="status"):
     level_dbfs: float
     peak_dbfs: float
     gain_db: float
+    signal: tuple[str, ...] | UnsetType = UNSET
     this_epoch: Counters
     total: Counters
     faults: Faults

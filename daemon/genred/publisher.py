@@ -47,6 +47,11 @@ class _Outgoing:
     heard_s: float | None
 
 
+@dataclass(frozen=True)
+class _Forgotten:
+    station: str
+
+
 @dataclass
 class _Topic:
     last: Message
@@ -74,7 +79,7 @@ class Publisher:
         self.subscriptions = 0  # written by the publisher's thread only
         self.round_s = time.monotonic()  # when it last finished a round
         self._utc = utc
-        self._queue: queue.SimpleQueue[_Outgoing | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Outgoing | _Forgotten | None] = queue.SimpleQueue()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_in.setblocking(False)
         self._bound: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -110,6 +115,8 @@ class Publisher:
     def send(self, message: Message, *, handed_over_s: float | None = None, heard_s: float | None = None) -> None:
         """Publish `message`; of an estimate, say when its last block was handed over and its last sample sounded.
 
+        Of a ``signal`` event, `heard_s` is when it began to sound.
+
         Raises
         ------
         RuntimeError
@@ -118,6 +125,11 @@ class Publisher:
         if self._error is not None:
             raise RuntimeError("the publisher has died; nothing is sent any more") from self._error
         self._queue.put(_Outgoing(message, handed_over_s, heard_s))
+        self._wake()
+
+    def forget(self, station: str) -> None:
+        """Do not repeat for new subscribers what was sent of `station` before now; its `seq` goes on."""
+        self._queue.put(_Forgotten(station))
         self._wake()
 
     def _wake(self) -> None:
@@ -203,7 +215,15 @@ class Publisher:
             if outgoing is None:
                 self._done = True
                 return
-            self._publish(xpub, outgoing)
+            if isinstance(outgoing, _Forgotten):
+                self._forget(outgoing.station)
+            else:
+                self._publish(xpub, outgoing)
+
+    def _forget(self, station: str) -> None:
+        for name in [name for name, topic in self._topics.items() if topic.last.station == station]:
+            del self._topics[name]
+            self._wanted.pop(name, None)
 
     def _publish(self, xpub: zmq.Socket[bytes], outgoing: _Outgoing) -> None:
         topic = topic_of(outgoing.message)
@@ -213,6 +233,8 @@ class Publisher:
         message = msgspec.structs.replace(outgoing.message, boot=self.boot, seq=seq, time=self._utc.text(now))
         if isinstance(message, Estimate):
             message = self._timed(message, outgoing, now)
+        elif isinstance(message, Event) and outgoing.heard_s is not None:
+            message = msgspec.structs.replace(message, began_at=self._utc.text(outgoing.heard_s))
         if not isinstance(message, Event):
             self._topics.setdefault(topic, _Topic(message)).last = message
             self._wanted.pop(topic, None)  # who has just subscribed gets this one

@@ -15,7 +15,7 @@ from .station import Due, Station
 T = TypeVar("T")
 
 
-def hello(version: str, classifier: Classifier, hop_frames: int, stations: list[Station]) -> Hello:
+def hello(version: str, classifier: Classifier, hop_frames: int, stations: tuple[StationInfo, ...]) -> Hello:
     """What the daemon is and does."""
     card, claim = classifier.card, classifier.claim()
     return Hello(
@@ -34,7 +34,7 @@ def hello(version: str, classifier: Classifier, hop_frames: int, stations: list[
         hop_s=hop_frames * card.spec.hop_length / card.spec.sample_rate,
         window_frames=card.window_frames,
         window_s=card.spec.seconds(card.window_frames),
-        stations=tuple(StationInfo(name=station.name, uri=station.uri) for station in stations),
+        stations=stations,
     )
 
 
@@ -46,7 +46,7 @@ def estimate(due: Due, verdict: Verdict) -> Estimate:
         epoch=due.stretch.number,
         first_sample=window.first_sample,
         last_sample=window.last_sample,
-        window_s=epoch.spec.seconds(epoch.geometry.window_frames),
+        window_s=window.samples / epoch.spec.sample_rate,
         clock=due.station.source.clock,
         label=_given(verdict.label),
         confidence=_given(verdict.confidence),
@@ -97,12 +97,19 @@ def status(station: Station, last: Estimate | None, process: Process, utc: UtcCl
         level_dbfs=epoch.levels.dbfs(epoch.geometry.hop_frames) if epoch else -120.0,
         peak_dbfs=epoch.peak.take_dbfs() if epoch else -120.0,
         gain_db=epoch.gain.gain_db if epoch else 0.0,
+        signal=UNSET if stretch is None else _wrong(stretch),
         this_epoch=this_epoch,
         total=total,
         faults=station.faults(),
         last=_short(last),
         process=process,
     )
+
+
+def _wrong(stretch: Stretch) -> tuple[str, ...] | UnsetType:
+    """What is wrong with the sound now."""
+    silence = ["silence"] if stretch.epoch.levels.silent else []
+    return (*silence, *stretch.health.now) or UNSET
 
 
 def _short(last: Estimate | None) -> LastEstimate | UnsetType:

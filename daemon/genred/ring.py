@@ -41,7 +41,7 @@ class RingBuffer:
     """
 
     def __init__(self, capacity: int, channels: int = 1) -> None:
-        self.capacity = capacity
+        self.capacity, self.channels = capacity, channels
         self.written = 0
         self.read_position = 0
         self._claimed = 0

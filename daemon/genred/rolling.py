@@ -13,7 +13,8 @@ of a window with its recurrent layers. Two windows a hop apart share almost all 
 ``i`` interior: its convolutions see real frames only, so it is the same in every window that holds it, and is kept.
 ``e`` edge: its convolutions see the zeros that pad the window, so it is computed anew for each. ``n`` new: computed
 from the last frames, together with the edge behind it. The recurrent layers start anew in each window; nothing of them
-can be kept. The answer is that of the whole pass, to rounding.
+can be kept. The answer is that of the whole pass, to rounding. Windows that grow, as the first of an epoch do, are no
+other case: they begin with the same step, and more is kept of each.
 
 What is kept belongs to the epoch whose windows these are (`epoch.Past`): a reset makes a new epoch, and that starts
 with nothing.
@@ -132,11 +133,13 @@ def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: 
     """
     local = local_part(card.geometry)
     far = reach(local.convolutions)
-    if card.window_frames % far.pooling:
-        raise ValueError(f"{card.window_frames} frames are not a multiple of the {far.pooling} that a step stands for")
+    lengths = [horizon.frames for horizon in card.horizons]
+    for frames in lengths:
+        if frames % far.pooling:
+            raise ValueError(f"{frames} frames are not a multiple of the {far.pooling} that a step stands for")
     first, second = (open_part(part) for part in cut(content, local.steps))
     rolling = Rolling(first, second, far, most_frames)
-    rolling.check(card.window_frames, card.spec.n_mfcc)
+    rolling.check(lengths, card.spec.n_mfcc)
     return rolling
 
 
@@ -178,8 +181,10 @@ class Rolling:
         self.reach, self._most_frames = reach, most_frames
         self._convolve, self._recur = convolve, recur
 
-    def check(self, frames: int, n_mfcc: int) -> None:
-        """Compare the steps of a window that is rolled to with those of its whole pass: a card may be wrong.
+    def check(self, lengths: Sequence[int], n_mfcc: int) -> None:
+        """Compare the steps of windows that grow to the last of `lengths`, and then move, with those of whole passes.
+
+        They differ where a card is wrong.
 
         Raises
         ------
@@ -187,19 +192,17 @@ class Rolling:
             If they differ by more than rounding does, or cannot be made.
         """
         hop, past = self.reach.pooling, Past()
-        noise = np.random.default_rng(0).normal(scale=20.0, size=(frames + hop, n_mfcc)).astype(np.float32)
-        first, second = (
-            Window(i, i * hop, 0, 0, noise[i * hop :][:frames], 0.0, 0.0, lost_ms=0.0, silent=False, past=past)
-            for i in range(2)
-        )
-        try:
-            self._steps([first])
-            (rolled,), whole = self._steps([second]), self._convolve(second.mfcc[None])[0]
-            self._recur(rolled[None])
-        except Exception as error:  # ONNX Runtime has a kind for each of its own faults
-            raise ValueError(f"rolled to, a window cannot be answered: {type(error).__name__}") from error
-        if rolled.shape != whole.shape or not np.allclose(rolled, whole, rtol=TOLERANCE, atol=TOLERANCE):
-            raise ValueError("rolled to, a window has other steps than by a whole pass")
+        noise = np.random.default_rng(0).normal(scale=20.0, size=(lengths[-1] + hop, n_mfcc)).astype(np.float32)
+        for number, (first, frames) in enumerate([*((0, frames) for frames in lengths), (hop, lengths[-1])]):
+            mfcc = noise[first:][:frames]
+            window = Window(number, first, 0, 0, mfcc, 0.0, 0.0, lost_ms=0.0, silent=False, past=past)
+            try:
+                (rolled,), whole = self._steps([window]), self._convolve(mfcc[None])[0]
+                self._recur(rolled[None])
+            except Exception as error:  # ONNX Runtime has a kind for each of its own faults
+                raise ValueError(f"rolled to, a window cannot be answered: {type(error).__name__}") from error
+            if rolled.shape != whole.shape or not np.allclose(rolled, whole, rtol=TOLERANCE, atol=TOLERANCE):
+                raise ValueError("rolled to, a window has other steps than by a whole pass")
 
     def whole(self, windows: Array) -> Array:
         """Answer `windows` [B, T, C] by a whole pass; [B, K]."""
@@ -207,7 +210,7 @@ class Rolling:
 
     def roll(self, windows: Sequence[Window]) -> Array:
         """Answer `windows`, each with what its epoch has kept; [B, K], in their order."""
-        return np.stack(_in_batches(self._recur, self._steps(windows), most=len(windows)))
+        return np.stack(in_batches(self._recur, self._steps(windows), most=len(windows)))
 
     def _steps(self, windows: Sequence[Window]) -> list[Steps]:
         """Steps of each window; its epoch keeps the interior ones."""
@@ -219,19 +222,20 @@ class Rolling:
             for i, (plan, tail) in enumerate(zip(plans, fresh, strict=True))
         ]
         for window, plan, row in zip(windows, plans, rows, strict=True):
-            interior = row[self.reach.left : plan.n - self.reach.right]
+            interior = row[self.reach.left : max(plan.n - self.reach.right, 0)]
             window.past.kept = plan.begin + self.reach.left, interior
         return rows
 
     def _convolved(self, pieces: Sequence[Frames]) -> list[Steps]:
         """Steps of each of `pieces`."""
         longest = max((len(piece) for piece in pieces), default=1)
-        return _in_batches(self._convolve, pieces, most=max(self._most_frames // longest, 1))
+        return in_batches(self._convolve, pieces, most=max(self._most_frames // longest, 1))
 
     def _plan(self, window: Window) -> _Plan:
         pooling = self.reach.pooling
         begin, n = window.first_frame // pooling, len(window.mfcc) // pooling
-        kept = self._kept(window.past, begin + self.reach.left, begin + n - self.reach.right)
+        fresh = max(self.reach.right, 1)  # steps at least: a batch without frames is none
+        kept = self._kept(window.past, begin + self.reach.left, begin + n - fresh)
         start = len(kept) * pooling  # the chunk has `left` steps more than are missing: they stand in for its padding
         return _Plan(begin, n, kept, window.mfcc[start:])
 
@@ -242,7 +246,7 @@ class Rolling:
         if kept is None or kept[0] > first:
             return np.empty((0, 0), np.float32)
         begin, steps = kept
-        return steps[first - begin : stop - begin]
+        return steps[first - begin : max(stop - begin, 0)]
 
     def _edges(self, windows: Sequence[Window], plans: Sequence[_Plan]) -> dict[int, Steps]:
         """First `left` steps of the windows of which something is kept, made of their first frames."""
@@ -254,7 +258,7 @@ class Rolling:
         return {i: steps[: self.reach.left] for i, steps in zip(rolled, made, strict=True)}
 
 
-def _in_batches(run: Run, pieces: Sequence[Array], most: int) -> list[Array]:
+def in_batches(run: Run, pieces: Sequence[Array], most: int) -> list[Array]:
     """Run over `pieces` [T, C], those of one length together, `most` at once; answers in the order of the pieces."""
     lengths = sorted({len(piece) for piece in pieces})
     answers: dict[int, Array] = {}

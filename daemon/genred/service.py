@@ -4,6 +4,7 @@
 thread          owns                                     ends
 ==============  =======================================  =====================================
 main            signals, dashboard, systemd              with the process
+reload          a setup that is being made               with the process: a model takes long
 publisher       the XPUB socket                          asked, and waited for
 worker          stations, supervisors, snapshot          asked, and waited for a second
 source NAME     one source; the write side of its ring   with the process: it may hang in C
@@ -14,30 +15,21 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
-from itertools import cycle
-from pathlib import Path
 
-from . import __version__, reports, systemd
-from .card import find_model
-from .classifier import Classifier
+from . import systemd
 from .clock import UtcClock
 from .config import Config
-from .epoch import Epoch, Geometry
 from .errors import RequiredSourceError
-from .features import Mfcc
-from .messages import plain
+from .messages import counted, plain
 from .publisher import Publisher
-from .signals import asked_to_end
-from .snapshot import Snapshot
-from .sources import open_source, shown
-from .station import Station
-from .supervisor import Supervisor
+from .reload import Reloader, Reread
+from .setup import assemble, load_model, open_sources
+from .signals import asked_to_end, has_terminal
+from .snapshot import Snapshot, StationView
 from .worker import Worker
 
 log = logging.getLogger(__name__)
@@ -47,14 +39,17 @@ MANY_STATIONS = 16  # fewer make batches too small for two threads
 JOIN_S = 0.5
 HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
 NOT_THERE = ("connecting", "lost", "stalled")
+STATUS_S = 1.0  # the status line changes no more often
+MOST_NAMED = 3  # stations in the status line
 
 Show = Callable[[Snapshot], bool]
 
 
-def run(config: Config, show: Show) -> None:
+def run(config: Config, show: Show, reread: Reread | None = None) -> None:
     """Listen, judge and publish until a signal, or until every source has ended.
 
     `show` is called with the newest snapshot, some ten times a second; it says whether someone asks for the end.
+    `reread` is called at SIGHUP, for the configuration as it is then.
 
     Raises
     ------
@@ -65,54 +60,52 @@ def run(config: Config, show: Show) -> None:
     Exception
         Whatever went wrong in the worker: a fault of genred.
     """
-    stop, wake = threading.Event(), threading.Event()
-    opened = [(station, open_source(station.uri)) for station in config.station]
+    stop, hung_up, wake = threading.Event(), threading.Event(), threading.Event()
+    opened = open_sources(config)
     with ExitStack() as stack:
-        stack.enter_context(asked_to_end(stop))
+        stack.enter_context(asked_to_end(stop, hung_up))
         utc = UtcClock()
         publisher = stack.enter_context(Publisher(config.bind, utc))
-        model = Path(config.model) if config.model else find_model()
-        classifier = Classifier(model, config.provider, config.threads or _threads(len(opened)))
-        classifier.check_hop(config.hop)
-        log.info("model %s on %s", classifier.name, classifier.choice)
-        log.info("%s", classifier.passes)
-        new_epoch = _epochs(classifier, config.hop)
-        phases = cycle(range(0, config.hop, classifier.step_frames))  # windows of live stations fall due evenly
-        stations = [
-            Station(
-                entry.name,
-                shown(entry.uri),
-                source,
-                partial(new_epoch, phase_frames=next(phases) if source.source.live else 0),
-                Supervisor(entry.name, source.source, stop, wake),
-            )
-            for entry, source in opened
-        ]
-        hello = reports.hello(__version__, classifier, config.hop, stations)
-        publisher.send(hello)
-        worker = Worker(stations, classifier, publisher, utc, hello, wake)
+        model = load_model(config)
+        log.info("model %s on %s", model.classifier.name, model.classifier.choice)
+        log.info("%s", model.classifier.passes)
+        setup = assemble(config, model, opened, wake)
+        publisher.send(setup.hello)
+        stations = list(setup.fresh.values())
+        worker = Worker(stations, model.classifier, publisher, utc, setup.hello, wake)
         stack.callback(worker.end, JOIN_S)
-        stack.callback(stop.set)
         worker.start()
         log.info("listening to %s, publishing at %s", ", ".join(s.name for s in stations), plain(config.bind))
-        _watch(config, worker, publisher, stop, show)
+        reloader = Reloader(reread, setup, worker, publisher, wake)
+        _watch(reloader, worker, publisher, stop, hung_up, show)
 
 
-def _watch(config: Config, worker: Worker, publisher: Publisher, stop: threading.Event, show: Show) -> None:
-    """Wait for the end; meanwhile show what happens and tell systemd that all is well."""
-    pulse = Pulse(worker, publisher)
+def _watch(
+    reloader: Reloader,
+    worker: Worker,
+    publisher: Publisher,
+    stop: threading.Event,
+    hung_up: threading.Event,
+    show: Show,
+) -> None:
+    """Wait for the end; meanwhile show what happens, reload when asked, and tell systemd that all is well."""
+    pulse = Pulse(worker, publisher, reloader.setup.config.ready)
     absent: dict[str, float] = {}
+    had_terminal = has_terminal()
     while not stop.wait(TICK_S):
         if worker.error is not None:
             raise worker.error
         snapshot = worker.snapshot
-        if show(snapshot):
+        if show(snapshot) or (hung_up.is_set() and had_terminal and not has_terminal()):
             break
         if snapshot.finished:
             return
-        pulse.beat()
-        if config.require is not None:
-            _check_required(snapshot, absent, config.require)
+        if hung_up.is_set() and not reloader.busy:
+            hung_up.clear()
+            reloader.start()
+        pulse.beat(reloading=reloader.busy)
+        if (require_s := reloader.setup.config.require) is not None:
+            _check_required(snapshot, absent, require_s)
     log.info("stopping")
     systemd.notify("STOPPING=1")
 
@@ -130,38 +123,72 @@ def _check_required(snapshot: Snapshot, absent: dict[str, float], require_s: flo
 
 
 class Pulse:
-    """Feeds systemd's watchdog when worker and publisher have finished a round since it was last fed.
+    """Tells systemd when the service is ready, what it does, and that it is alive.
 
-    The supervisors do their rounds in the worker's, and a window that is due is answered in the round that finds it: so
-    none of them can hang, and no window grow old, while rounds are finished. A lost source is health, not a hang.
+    **Ready** is when a window has been answered, which takes audio and the model; or after `ready_s`, with what is
+    missing in the status line: a source may be away for weeks, and that is no reason to be killed.
+
+    **The watchdog** is fed when worker and publisher have finished a round since it was last fed. The supervisors do
+    their rounds in the worker's, and a window that is due is answered in the round that finds it: so none of them can
+    hang, and no window grow old, while rounds are finished. A lost source is health, not a hang.
     """
 
-    def __init__(self, worker: Worker, publisher: Publisher) -> None:
+    def __init__(self, worker: Worker, publisher: Publisher, ready_s: float) -> None:
         self._worker, self._publisher = worker, publisher
         timeout_s = systemd.watchdog_s()
         self._every_s = timeout_s / 3 if timeout_s else 1.0
         self._fed_s = -math.inf
         self._last_s = time.monotonic()
+        self._ready_at_s = self._last_s + ready_s
         self._ready = False
+        self._status, self._status_s = "", -math.inf
+        self._reloading = False
         self._hangs = False
 
-    def beat(self) -> None:
+    def beat(self, *, reloading: bool = False) -> None:
         """Tell systemd what there is to tell, if it is time."""
         now_s = time.monotonic()
         asleep, self._last_s = now_s - self._last_s > HEALTHY_S / 2, now_s
-        if now_s < self._fed_s + self._every_s or asleep or not self._worker.snapshot.stations:
+        self._tell_reload(reloading)
+        if asleep or not self._worker.snapshot.stations:
             return  # after a sleep of the whole process the others get a round's time to wake up
+        lines = [*self._readiness(now_s), *self._life(now_s), *self._news(now_s)]
+        if lines:
+            systemd.notify(*lines)
+
+    def _readiness(self, now_s: float) -> list[str]:
+        if self._ready or (now_s < self._ready_at_s and not any(map(_is_answered, self._worker.snapshot.stations))):
+            return []
+        self._ready = True
+        return ["READY=1"]
+
+    def _life(self, now_s: float) -> list[str]:
+        """Feed the watchdog, if it is time and all is well."""
+        if now_s < self._fed_s + self._every_s:
+            return []
         finished_s = min(self._worker.round_s, self._publisher.round_s)
         self._tell_hang(now_s - finished_s > HEALTHY_S)
-        if finished_s > self._fed_s and not self._hangs:
-            self._fed_s = now_s
-            self._feed()
+        if finished_s <= self._fed_s or self._hangs:
+            return []
+        self._fed_s = now_s
+        return ["WATCHDOG=1"]
 
-    def _feed(self) -> None:
-        states = [view.status.state for view in self._worker.snapshot.stations]
-        running = sum(state not in NOT_THERE for state in states)
-        systemd.notify(*([] if self._ready else ["READY=1"]), "WATCHDOG=1", f"STATUS={running}/{len(states)} stations")
-        self._ready = True
+    def _news(self, now_s: float) -> list[str]:
+        """Status line, when it is another one than before."""
+        views = self._worker.snapshot.stations
+        there = sum(view.status.state not in NOT_THERE for view in views)
+        status = f"STATUS={there}/{len(views)} stations{_missing(views)}"
+        if status == self._status or now_s < self._status_s + STATUS_S:
+            return []
+        self._status, self._status_s = status, now_s
+        return [status]
+
+    def _tell_reload(self, reloading: bool) -> None:
+        """Tell the beginning of a reload, and its end; what is not ready yet is still starting."""
+        if self._ready and reloading != self._reloading:
+            now = f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"
+            systemd.notify(*(("RELOADING=1", now) if reloading else ("READY=1",)))
+            self._reloading = reloading
 
     def _tell_hang(self, hangs: bool) -> None:
         """Log the beginning of a hang, and its end if it has one."""
@@ -172,12 +199,16 @@ class Pulse:
         self._hangs = hangs
 
 
-def _threads(stations: int) -> int:
-    """Threads of the model that pay: every core, but for few stations one, which costs less CPU time."""
-    return len(os.sched_getaffinity(0)) if stations >= MANY_STATIONS else 1
+def _is_answered(view: StationView) -> bool:
+    """Whether a whole window of the station has been answered."""
+    return view.estimate is not None and view.estimate.reason not in ("warming-up", "too-short")
 
 
-def _epochs(classifier: Classifier, hop_frames: int) -> Callable[..., Epoch]:
-    """Make what makes an epoch of a given rate, gain and phase, as the model's card wants it."""
-    card = classifier.card
-    return partial(Epoch, Mfcc(card.spec), Geometry(card.window_frames, hop_frames), card.gain)
+def _missing(views: Sequence[StationView]) -> str:
+    """Say what does not work, for a line that has room for a few words."""
+    away = [view.status for view in views if view.status.state in NOT_THERE]
+    forming = [view.status for view in views if view.status.state not in NOT_THERE and not _is_answered(view)]
+    words = [f"{s.station} is {s.state}{f' ({plain(s.text)})' if s.text else ''}" for s in away[:MOST_NAMED]]
+    words += [f"{len(away) - MOST_NAMED} more are away"] if len(away) > MOST_NAMED else []
+    words += [f"{counted(len(forming), 'station')} without a first answer"] if forming else []
+    return f": {', '.join(words)}" if words else ""

@@ -132,7 +132,8 @@ def _mark(what: str, steps: int) -> Mark:
 
 def is_trouble(event: Event) -> bool:
     """Whether `event` is worth a warning."""
-    return event.event in TROUBLE or event.state in ("lost", "stalled")
+    begins = event.event == "signal" and event.duration_ms is UNSET
+    return begins or event.event in TROUBLE or event.state in ("lost", "stalled")
 
 
 def describe(event: Event) -> str:

@@ -114,7 +114,7 @@ class Supervisor:
         The station's.
     source : Source
     stop, wake : threading.Event
-        Of the daemon: it ends; there is something for the worker.
+        The source is to end; there is something for the worker.
     retry : Retry
 
     Attributes
@@ -157,6 +157,10 @@ class Supervisor:
         if self.next_try_s is not None and now_s >= self.next_try_s and not self._stop.is_set():
             self._begin(now_s)
         return None
+
+    def end(self) -> None:
+        """Ask the source to end, for good; it is not waited for."""
+        self._stop.set()
 
     def _begin(self, now_s: float) -> None:
         """Start the thread. It is never waited for."""

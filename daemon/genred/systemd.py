@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
+from functools import cache
 
 ADDRESS = "NOTIFY_SOCKET"
 WATCHDOG = "WATCHDOG_USEC"
@@ -14,11 +16,14 @@ def notify(*lines: str) -> None:
     address = os.environ.get(ADDRESS)
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        try:
-            channel.sendto("\n".join(lines).encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
-        except OSError:
-            return  # the service manager went away; that is no reason to stop listening
+    with suppress(OSError):  # the service manager went away; that is no reason to stop listening
+        _channel().sendto("\n".join(lines).encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+
+
+@cache
+def _channel() -> socket.socket:
+    """Socket that is kept: when the process may open no more files, the watchdog still has to be fed."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
 
 def watchdog_s() -> float | None:

@@ -30,7 +30,7 @@ SUFFIXES = frozenset(f".{kind}" for kind in AUDIO.split())
 
 
 def classify_files(
-    patterns: tuple[str, ...], *, model: Path | None, provider: Provider, hop: int, as_json: bool, plot: Path | None
+    patterns: tuple[str, ...], *, model: str, provider: Provider, hop: int, as_json: bool, plot: Path | None
 ) -> int:
     """Judge what `patterns` name; return the exit code: 2 if the only file is bad, 1 if one of several is.
 
@@ -41,7 +41,7 @@ def classify_files(
         raise paths[0]
     if plot is not None:
         _check_plot(plot, paths)
-    classifier = Classifier(model or find_model(), provider)
+    classifier = Classifier(find_model(model), provider)
     classifier.check_hop(hop)
     failures, bad, heard_s, started_s = 0, 0, 0.0, time.perf_counter()
     for path in paths:

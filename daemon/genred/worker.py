@@ -24,8 +24,9 @@ from .classifier import Classifier, Verdict
 from .clock import UtcClock
 from .errors import BatchError
 from .load import Load, Overload
-from .messages import Estimate, Event, Hello
+from .messages import Estimate, Event, Hello, Process
 from .publisher import Publisher
+from .setup import Setup
 from .snapshot import History, Snapshot, describe, is_trouble
 from .station import Due, Station
 
@@ -63,11 +64,14 @@ class Worker:
         self.snapshot = Snapshot(hello, publisher.endpoint)
         self.round_s = time.monotonic()  # when it last finished a round
         self.error: BaseException | None = None
-        self._stations, self._classifier, self._publisher = stations, classifier, publisher
+        self._stations: Sequence[Station] = tuple(stations)  # replaced as a whole
+        self._classifier, self._publisher = classifier, publisher
+        self._setup: Setup | None = None  # that is to be taken; written by others, and taken by the worker
         self._utc, self._wake = utc, wake
         self._newest: dict[str, Estimate] = {}
         self._histories = {station.name: History() for station in stations}
         self._unripe: dict[str, tuple[int, int, bool]] = {}  # epoch, hops, end: of the last estimate without a window
+        self._epochs: dict[str, int] = {}  # of stations that have left: a name's epochs are numbered on
         self._load, self._overload = Load(), Overload()
         self._status_due_s = 0.0
         self._ending = False
@@ -81,7 +85,14 @@ class Worker:
         """Ask it to end and wait, but not for ever: a batch may be on its way."""
         self._ending = True
         self._wake.set()
+        for station in self._stations:
+            station.stop()
         self._thread.join(timeout_s)
+
+    def take(self, setup: Setup) -> None:
+        """Let the worker go by another setup from its next round on; from any thread, one at a time."""
+        self._setup = setup
+        self._wake.set()
 
     def _run(self) -> None:
         try:
@@ -94,6 +105,9 @@ class Worker:
     def round(self) -> None:
         """Listen to every station that has something to say, and answer the windows that are due, batch by batch."""
         now_s = time.monotonic()
+        if self._setup is not None:
+            setup, self._setup = self._setup, None
+            self._adopt(setup, now_s)
         dues = [due for station in self._stations if station.wants(now_s) for due in station.listen(now_s)]
         for start in range(0, len(dues), self._classifier.at_once):
             batch = dues[start : start + self._classifier.at_once]
@@ -105,6 +119,41 @@ class Worker:
         self._tell_clock_step()
         self._tell_status(now_s)
         self.round_s = time.monotonic()
+
+    def _adopt(self, setup: Setup, now_s: float) -> None:
+        """Go by `setup`: all windows that were due before have been answered, and none of a later round is judged."""
+        changed = setup.model.classifier is not self._classifier or not setup.same_windows
+        running = {station.name: station for station in self._stations if station.name not in setup.fresh}
+        stations = [running.get(entry.name) or setup.fresh[entry.name] for entry in setup.config.station]
+        for station in self._stations:
+            if station not in stations:
+                self._dismiss(station, now_s)
+        for entry, station in zip(setup.config.station, stations, strict=True):
+            if entry.name in setup.fresh:
+                station.epochs = self._epochs.pop(entry.name, 0)
+                self._histories[entry.name] = History()
+            else:
+                station.watch(entry.signal)
+                if changed:
+                    station.hear_for(setup.model.epochs(station.turn), same_windows=setup.same_windows)
+        self._stations, self._classifier = tuple(stations), setup.model.classifier
+        self._tell(Event(event="reload", text=setup.text))
+        if setup.hello != self.snapshot.hello:
+            self._publisher.send(setup.hello)
+            self.snapshot = replace(self.snapshot, hello=setup.hello)
+        self._status_due_s = 0.0
+        setup.taken.set()
+
+    def _dismiss(self, station: Station, now_s: float) -> None:
+        """Let a station go, with a last word of it."""
+        station.leave(now_s, "a reload has taken it out")
+        self._tell_events(station)
+        newest = self._newest.pop(station.name, None)
+        self._publisher.send(reports.status(station, newest, self._process(), self._utc))
+        self._publisher.forget(station.name)
+        self._epochs[station.name] = station.epochs
+        self._histories.pop(station.name)
+        self._unripe.pop(station.name, None)
 
     def _rest(self) -> None:
         """Rest until a window should be complete or a source wakes us; a little in any case."""
@@ -159,8 +208,8 @@ class Worker:
         self._histories[station.name].heard(estimate, now_s)
 
     def _tell_events(self, station: Station) -> None:
-        for event in station.events:
-            self._tell(event)
+        for event, began_s in station.events:
+            self._tell(event, began_s)
         station.events.clear()
 
     def _tell_clock_step(self) -> None:
@@ -168,19 +217,29 @@ class Worker:
             text = f"the wall clock moved by {step_s:+.3f} s"
             self._tell(Event(event="clock-step", text=text, duration_ms=1000 * step_s))
 
-    def _tell(self, event: Event) -> None:
-        """Publish `event`, and log it."""
+    def _tell(self, event: Event, began_s: float | None = None) -> None:
+        """Publish `event`, and log it; of a signal, say at which monotonic time it began to sound."""
         log.log(logging.WARNING if is_trouble(event) else logging.INFO, "%s", describe(event))
-        self._publisher.send(event)
+        self._publisher.send(event, heard_s=began_s)
+
+    def _take_late(self) -> int:
+        """Windows that were too late since this was last called."""
+        late = sum(station.late for station in self._stations)
+        for station in self._stations:
+            station.late = 0
+        return late
+
+    def _process(self) -> Process:
+        return self._load.take(self._publisher.subscriptions, overloaded=bool(self._overload.text))
 
     def _tell_status(self, now_s: float) -> None:
         finished = all(station.state == "ended" for station in self._stations)
         if now_s < self._status_due_s and finished == self.snapshot.finished:
             return
         self._status_due_s = now_s + STATUS_S
-        if news := self._overload.look(sum(station.late for station in self._stations), now_s):
+        if news := self._overload.look(self._take_late(), now_s):
             self._tell(Event(event="overload", text=news))
-        process = self._load.take(self._publisher.subscriptions, overloaded=bool(self._overload.text))
+        process = self._process()
         views = []
         for station in self._stations:
             newest = self._newest.get(station.name)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_pulse import RATE, STAGES, Pulse, wait_until
 
 from conftest import Daemon, genred, subscribed, write_wav
 from genred.messages import Hello
+from pulse import RATE, STAGES, Pulse, wait_until
 
 pytestmark = [pytest.mark.timeout(240)]
 

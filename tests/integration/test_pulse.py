@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -18,51 +17,9 @@ import pytest
 from conftest import Daemon, collect, genred, identities_hold, music, subscribed, write_wav
 from genred.messages import Estimate, Event, Message, Status
 from genred.sources import Intake
+from pulse import RATE, STAGES, Pulse, wait_until
 
 pytestmark = [pytest.mark.audio_server, pytest.mark.timeout(240)]
-
-RATE = 44100
-STAGES = ("stage0", "stage1", "stage2")
-
-
-class Pulse:
-    """A private PulseAudio with one null sink a stage."""
-
-    def __init__(self, folder: Path) -> None:
-        self.players: list[subprocess.Popen[bytes]] = []
-        self.environment = os.environ | {
-            "XDG_RUNTIME_DIR": str(folder),
-            "HOME": str(folder),
-            "PULSE_SERVER": f"unix:{folder}/native",
-        }
-        modules = [f"module-native-protocol-unix socket={folder}/native auth-anonymous=1"]
-        modules += [f"module-null-sink sink_name={stage} rate={RATE}" for stage in STAGES]
-        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
-        self.server = subprocess.Popen(
-            [*command, *(f"--load={module}" for module in modules)],
-            env=self.environment,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 20
-        while self.control("info").returncode:
-            assert time.monotonic() < deadline, "PulseAudio does not start"
-            time.sleep(0.1)
-
-    def control(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["pactl", *arguments], env=self.environment, capture_output=True, text=True, check=False)
-
-    def hearing(self, stage: str) -> dict[str, str]:
-        """Environment of a daemon that records `stage`."""
-        return self.environment | {"PULSE_SOURCE": f"{stage}.monitor"}
-
-    def play(self, stage: str, path: Path) -> subprocess.Popen[bytes]:
-        self.players.append(subprocess.Popen(["paplay", f"--device={stage}", path], env=self.environment))
-        return self.players[-1]
-
-    def close(self) -> None:
-        for process in (*self.players, self.server):
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +89,8 @@ class Recorder:
 
 def test_two_clicks_keep_their_distance(pulse: Pulse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two clicks 5 s apart are found 5 s apart within a block."""
-    from genred.sources.microphone import BLOCK, Microphone
+    from genred.sources.microphone import Microphone
+    from genred.sources.portaudio import BLOCK
 
     for key, value in pulse.hearing("stage1").items():
         monkeypatch.setenv(key, value)
@@ -148,13 +106,6 @@ def test_two_clicks_keep_their_distance(pulse: Pulse, monkeypatch: pytest.Monkey
     loud = np.flatnonzero(np.abs(np.concatenate(recorder.blocks)).max(axis=1) > 0.3)
     first, second = loud[0], loud[loud > loud[0] + RATE][0]
     assert abs((second - first) - 5 * RATE) <= BLOCK
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
 
 
 def test_stations_share_a_device(

@@ -135,7 +135,8 @@ def test_a_silent_and_a_stalled_source(
         assert windows(collect(subscriber, lambda m: bool(windows(m, "still"))), "still")[-1].reason == "silence"
         radio.players["hangs"].send_signal(signal.SIGSTOP)
         told = collect(subscriber, lambda m: "lost" in [event.state for event in events(m, "state", "hangs")])
-        assert [event.state for event in events(told, "state", "hangs")] == ["stalled", "lost"]
+        first, *_, last = [event.state for event in events(told, "state", "hangs")]
+        assert (first, last) == ("stalled", "lost")  # between them may be heard what the decoder still held
         still_serving(one, subscriber, messages + told)
 
 

@@ -17,7 +17,7 @@ from conftest import collect, music, subscribed
 from screens import Open, genred_command
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_it_well(run: Open, number: int) -> None:
     """After a signal it ends with 0; cursor, modes and screen are as before, with a line of the last answer."""
     one = run("demo:")

@@ -73,6 +73,35 @@ def test_all_stations_are_judged_as_classify_does(
     assert_books_balance(messages)
 
 
+def test_windows_that_grow_are_judged_as_classify_does(
+    daemon: Start, tmp_path: Path, early_model: Path, files: dict[str, Path]
+) -> None:
+    """A model of several horizons: the same windows in run and in classify, with what each horizon makes of them.
+
+    Of a file that is shorter than the first there is no window: it is too short.
+    """
+    heard = {name: files[name] for name in ("native", "phone", "gap")} | {
+        "brief": write_wav(tmp_path / "brief.wav", music(1.5, 44100), 44100),  # never a full window
+        "click": write_wav(tmp_path / "click.wav", music(0.5)),
+    }
+    stations = [f"{name}=file:{path}?pace=max" for name, path in heard.items()]
+    messages = hear_wholly(daemon, early_model, tmp_path / "run", *stations, "--hop", "16")
+    for name, path in heard.items():
+        assert_same(windows(messages, name), judged(path, early_model, "--hop", "16"))
+    lengths = [round((e.window_s * 22050 - 2048) / 512) + 1 for e in windows(messages, "native")]
+    assert lengths[:6] == [24, 32, 48, 64, 80, 80]
+    assert [len(windows(messages, name)) for name in ("brief", "click")] == [3, 0]
+    *_, last = [e for e in messages if isinstance(e, Estimate) and e.station == "click"]
+    assert last.reason == "too-short"
+    unsure = [e for name in ("native", "phone") for e in windows(messages, name) if e.reason == "unsure"]
+    assert unsure, "the threshold of full windows was never missed"
+    assert all(round(e.window_s, 2) == round(SPAN_S, 2) and max(e.probabilities.values()) < 0.6 for e in unsure)
+    assert_books_balance(messages)
+    for name in heard:
+        total = statuses(messages, name)[-1].total
+        assert (total.due, total.published) == (len(windows(messages, name)),) * 2
+
+
 def test_the_card_says_how_to_hear(daemon: Start, tmp_path: Path) -> None:
     """Features, windows and gain are those of the model's card, not genred's own, in run as in classify."""
     spec = MfccSpec(sample_rate=16000, n_fft=1024, hop_length=400, n_mels=40, n_mfcc=13)
@@ -180,6 +209,21 @@ def test_an_estimate_is_a_distribution(daemon: Start, endpoint: str, small_model
         assert estimate.last_sample - estimate.first_sample + 1 == round(SPAN_S * hello.sample_rate)
         assert estimate.clock == "arrival"
         assert 0 <= estimate.latency_ms < 5 * 100
+
+
+def test_the_first_answer_comes_after_three_seconds(daemon: Start, endpoint: str) -> None:
+    """The model that comes with genred, on a live source: an answer for 3 s of sound, then for more and more."""
+    daemon("demo:")
+    with subscribed(endpoint, "hello", "estimate", "status") as subscriber:
+        messages = collect(subscriber, lambda ms: len(windows(ms, "demo")) >= 3)
+    hello = next(m for m in messages if isinstance(m, Hello))
+    assert (hello.model.name, hello.window_frames) == ("genred", 1000)
+    answers = windows(messages, "demo")
+    lengths_s = [e.window_s for e in answers]
+    assert lengths_s == sorted(set(lengths_s))
+    assert {e.first_sample for e in answers} == {0}
+    assert 3.0 < lengths_s[0] < 3.1
+    assert_books_balance(messages)
 
 
 def test_without_a_source_something_plays(daemon: Start, endpoint: str, tmp_path: Path, small_model: Path) -> None:

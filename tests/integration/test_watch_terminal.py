@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import msgspec
 import pytest
 from wholly import Start
 
-from conftest import LABELS, genred
+from conftest import LABELS, SMALL_WINDOW, genred, make_model
+from genred.card import Horizon
 from genred.clock import UtcClock
 from genred.messages import decode
 from genred.publisher import Publisher
@@ -43,6 +45,16 @@ def test_it_outlives_the_daemon(watch: Open, daemon: Start, endpoint: str, small
     assert one.wait() == 0
     assert one.restored
     assert {"hall", "kitchen"} <= {line.partition(" ")[0] for line in one.lines}
+
+
+def test_what_is_unsure(watch: Open, daemon: Start, endpoint: str, tmp_path: Path) -> None:
+    """Of a model that finds no genre probable enough a terminal shows that it is unsure, and between which genres."""
+    shy = make_model(tmp_path / "shy.onnx", horizons=(Horizon(SMALL_WINDOW, temperature=4.0, unsure_below=1.0),))
+    one = watch()
+    daemon("kitchen=demo:", "--model", shy)
+    one.sees("kitchen  ● running", "between ")
+    status = genred("listen", endpoint, "--type", "status", "--count", "1").stdout
+    assert json.loads(status)["last"]["reason"] == "unsure"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

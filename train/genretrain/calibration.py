@@ -18,6 +18,7 @@ from .markdown import table
 
 BINS = 15
 DRAWS = 2000
+PERFECT = 100  # draws of a perfect model
 ROW = "genred"
 
 Shares = NDArray[np.float64]  # [N]
@@ -55,9 +56,9 @@ def debiased(confidence: Shares, right: Shares) -> float:
 
 
 def of_a_perfect_model(confidence: Shares) -> float:
-    """Mean of `error` if answers of these confidences were right exactly as often as they say."""
+    """Mean of `debiased` if answers of these confidences were right exactly as often as they say."""
     rng = np.random.default_rng(0)
-    drawn = [error(confidence, (rng.random(len(confidence)) < confidence).astype(float)) for _ in range(DRAWS // 10)]
+    drawn = [debiased(confidence, (rng.random(len(confidence)) < confidence).astype(float)) for _ in range(PERFECT)]
     return float(np.mean(drawn))
 
 
@@ -90,8 +91,8 @@ def text(pictures: Path, out: Path, folder: Path) -> str:
                 f"{100 * calibrated[1].mean():.1f}",
                 f"{debiased(*raw):.3f}",
                 f"{debiased(*calibrated):.3f}",
-                f"{error(*calibrated):.3f}",
                 f"{of_a_perfect_model(calibrated[0]):.3f}",
+                f"{error(*calibrated):.3f}",
                 f"{np.mean([fold.loss for fold in of]):.3f}",
                 f"{np.mean([fold.brier for fold in of]):.3f}",
                 ", ".join(f"{fold.temperature:.2f}" for fold in of),
@@ -103,8 +104,8 @@ def text(pictures: Path, out: Path, folder: Path) -> str:
         "right, %",
         "ECE before",
         "ECE",
+        "ECE of a perfect model",
         "ECE, not debiased",
-        "of a perfect model, not debiased",
         "NLL",
         "Brier",
         "temperatures",

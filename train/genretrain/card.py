@@ -16,7 +16,7 @@ _HEAD = """\
 
 What [{name}.onnx]({name}.onnx) says of itself, in its metadata under `{key}`. Written by `genretrain`; edits are lost.
 
-It answers windows of {window} MFCC frames ({seconds:.2f} s) with one probability for each of {n} labels: {labels}.
+It answers windows of {window} MFCC frames ({seconds}) with one probability for each of {n} labels: {labels}.
 """
 
 
@@ -41,11 +41,12 @@ def markdown(card: ModelCard, name: str) -> str:
     """Set `card` of the model called `name` out for reading."""
     training = {key: value for key, value in card.training.items() if key not in ("recipe", "command", "run")}
     recipe = {key: value for key, value in card.training.get("recipe", {}).items() if key not in ("spec", "gain")}
+    span = sorted({card.horizons[0].frames, card.window_frames})
     head = _HEAD.format(
         name=name,
         key=CARD_KEY,
-        window=card.window_frames,
-        seconds=card.spec.seconds(card.window_frames),
+        window=" to ".join(str(frames) for frames in span),
+        seconds=" to ".join(f"{card.spec.seconds(frames):.2f} s" for frames in span),
         n=len(card.labels),
         labels=", ".join(card.labels),
     )
@@ -55,7 +56,8 @@ def markdown(card: ModelCard, name: str) -> str:
         "Recipe": _settings(recipe),
         "Features": _settings(dataclasses.asdict(card.spec)),
         "Gain": _settings(dataclasses.asdict(card.gain)),
-        "Network": _settings({**card.geometry, "temperature": card.temperature}),
+        "Horizons": _horizons(card),
+        "Network": _settings(card.geometry),
         "Commands": _commands(card, name),
         "Licence": card.licence,
     }
@@ -78,6 +80,15 @@ def _results(results: tuple[Result, ...], name: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _horizons(card: ModelCard) -> str:
+    rows = [(h.frames, f"{card.spec.seconds(h.frames):.2f} s", h.temperature, h.unsure_below) for h in card.horizons]
+    title = (
+        "A window is judged as the longest horizon that is not longer than it says: probabilities to the power"
+        " 1 / temperature, and no label if the greatest is below the threshold.\n\n"
+    )
+    return title + _table(("frames", "length", "temperature", "unsure below"), rows)
 
 
 def _settings(values: dict[str, Any]) -> str:

@@ -44,16 +44,8 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (
-        _add_data,
-        _add_fit,
-        _add_export,
-        _add_evaluate,
-        _add_baseline,
-        _add_ablation,
-        _add_ladder,
-        _add_reproduce,
-    ):
+    learning = (_add_data, _add_fit, _add_export, _add_calibrate, _add_evaluate)
+    for add in (*learning, _add_baseline, _add_ablation, _add_ladder, _add_reproduce):
         add(commands)
     return parser
 
@@ -102,6 +94,7 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate.add_argument(
         "--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/ if there is any"
     )
+    evaluate.add_argument("--notmusic", type=Path, help="of a model: sounds that are no music, to be judged as well")
     evaluate.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answer")
     evaluate.set_defaults(run=_evaluate)
 
@@ -123,6 +116,17 @@ def _add_ablation(commands: Commands) -> None:
     ablation.add_argument("--data", type=Path, required=True, help="GTZAN with genres/<genre>/ or audio/<genre>/")
     ablation.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answers")
     ablation.set_defaults(run=_ablation)
+
+
+def _add_calibrate(commands: Commands) -> None:
+    calibrate = commands.add_parser(
+        "calibrate", help="temperatures and thresholds into a model's card, from validation tracks and other sounds"
+    )
+    calibrate.add_argument("model", type=Path, help="for example models/genred.onnx")
+    calibrate.add_argument("--data", type=Path, required=True, help="GTZAN: logmel/")
+    calibrate.add_argument("--notmusic", type=Path, required=True, help="sounds: <kind>/<class>_<number>.ogg")
+    calibrate.add_argument("--results", type=Path, default=RESULTS, help="folder for the curves")
+    calibrate.set_defaults(run=_calibrate)
 
 
 def _add_ladder(commands: Commands) -> None:
@@ -197,7 +201,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     else:
         from . import evaluate
 
-        evaluate.evaluate(arguments.model, arguments.data, arguments.results)
+        evaluate.evaluate(arguments.model, arguments.data, arguments.results, arguments.notmusic)
 
 
 def _baseline(arguments: argparse.Namespace) -> None:
@@ -210,6 +214,12 @@ def _ablation(arguments: argparse.Namespace) -> None:
     from . import ablation, rows
 
     ablation.ablation(arguments.data, arguments.results, rows.RUNS / "ablation.json")
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from . import abstention
+
+    abstention.calibrate(arguments.model, arguments.data, arguments.notmusic, arguments.results)
 
 
 def _ladder(arguments: argparse.Namespace) -> None:

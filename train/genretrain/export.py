@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 
 import genred
-from genred.card import ModelCard
+from genred.card import Horizon, ModelCard
 from genred.classifier import Classifier
 from genred.errors import BadInputError, GenredError
 from genred.features import Frames, Mfcc
 
 from . import card, checkpoint, dataset, gtzan, recipe
+from .horizons import frames_judged
 from .networks import STEPS, Rolled
 from .recipe import Recipe
 
@@ -85,6 +86,7 @@ def _card(plan: Recipe, network: Rolled, training: dict[str, Any]) -> ModelCard:
         spec=plan.spec,
         gain=plan.gain,
         window_frames=plan.window,
+        horizons=tuple(Horizon(frames) for frames in frames_judged(plan.window, plan.shortest)),
         geometry=network.geometry(),
         training=training,
         licence=_licence(),

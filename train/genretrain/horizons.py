@@ -8,6 +8,7 @@ track, the middle one: windows of a track are right or wrong together, and would
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import nn
 
 from genred.classify import HOP_FRAMES
 from genred.errors import BadInputError
+from genred.features import Frames, MfccSpec
 
 from . import atomic, dataset, gtzan, loop
 from .progress import Progress
@@ -25,6 +27,9 @@ from .progress import Progress
 Table = NDArray[np.float64]  # [N, K], probabilities
 TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(4.0), 200))
 BATCH = 32
+
+
+Ask = Callable[[Frames], Table]  # windows [B, T, C] -> probabilities [B, K]
 
 
 @dataclass(frozen=True)
@@ -123,17 +128,27 @@ class Horizon:
     right: list[bool]
 
 
-@torch.no_grad()
-def hear(network: nn.Module, crops: dataset.Crops, truth: NDArray[np.int64], frames: int) -> Heard:
-    """Windows of `frames` of all tracks: the daemon's hop apart if they are whole, one after the other if shorter."""
+def hear(ask: Ask, crops: dataset.Crops, truth: NDArray[np.int64], frames: int) -> Heard:
+    """Ask for windows of `frames` of all tracks: the daemon's hop apart if they are whole, else one after the other."""
     hop = HOP_FRAMES if frames == crops.window else frames
-    network.eval()
     tables, counts = [], []
     for index in Progress(range(len(crops)), f"{frames} frames"):
-        windows = torch.from_numpy(_windows(crops, index, frames, hop))
-        tables += [network(part).softmax(1).double().numpy() for part in torch.split(windows, BATCH)]
+        windows = _windows(crops, index, frames, hop)
+        tables += [ask(windows[start : start + BATCH]) for start in range(0, len(windows), BATCH)]
         counts.append(len(windows))
     return Heard(np.concatenate(tables), np.repeat(np.arange(len(counts)), counts), truth)
+
+
+def of_network(network: nn.Module) -> Ask:
+    """How a network is asked."""
+    network.eval()
+
+    @torch.no_grad()
+    def ask(windows: Frames) -> Table:
+        probabilities: Table = network(torch.from_numpy(windows)).softmax(1).double().numpy()
+        return probabilities
+
+    return ask
 
 
 def _windows(crops: dataset.Crops, index: int, frames: int, hop: int) -> NDArray[np.float32]:
@@ -153,6 +168,17 @@ def fit_temperature(heard: Heard) -> float:
 def frames_judged(plan_window: int, shortest: int) -> tuple[int, ...]:
     """Horizons in frames of a network for windows of `plan_window`: the shorter ones only if it learned from such."""
     return (*(frames for frames in loop.HORIZONS if shortest and shortest <= frames < plan_window), plan_window)
+
+
+Part = tuple[dataset.Crops, NDArray[np.int64]]  # tracks, and the genre number of each
+
+
+def study(ask: Ask, valid: Part, test: Part, spec: MfccSpec, shortest: int) -> list[Horizon]:
+    """Judge at each horizon of a network that learned from crops of `shortest` frames and more."""
+    judged = frames_judged(test[0].window, shortest)
+    return [
+        judge(hear(ask, *valid, frames), hear(ask, *test, frames), frames, spec.seconds(frames)) for frames in judged
+    ]
 
 
 def judge(valid: Heard, test: Heard, frames: int, seconds: float) -> Horizon:

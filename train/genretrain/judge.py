@@ -66,7 +66,7 @@ def run(folder: Path, data: Path, results: Path = RESULTS) -> None:
     crops, truth = dataset.part(tracks, split.test, plan.spec, plan.gain, plan.window)
     name = folder.absolute().name
     heard = {
-        reading: horizons.hear(network, crops, truth, plan.window)
+        reading: horizons.hear(horizons.of_network(network), crops, truth, plan.window)
         for reading, network in (("last", last), ("best", best))
     }
     judged = Judged(
@@ -81,16 +81,8 @@ def run(folder: Path, data: Path, results: Path = RESULTS) -> None:
     )
     save(judged, results / f"{name}.json")
     if plan.shortest:
-        valid, valid_truth = dataset.part(tracks, split.valid, plan.spec, plan.gain, plan.window)
-        study = [
-            horizons.judge(
-                horizons.hear(best, valid, valid_truth, frames),
-                heard["best"] if frames == plan.window else horizons.hear(best, crops, truth, frames),
-                frames,
-                plan.spec.seconds(frames),
-            )
-            for frames in horizons.frames_judged(plan.window, plan.shortest)
-        ]
+        valid = dataset.part(tracks, split.valid, plan.spec, plan.gain, plan.window)
+        study = horizons.study(horizons.of_network(best), valid, (crops, truth), plan.spec, plan.shortest)
         horizons.save(study, results.parent / "horizons" / f"{name}.json")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from genred.classify import HOP_FRAMES
 
 from . import (
+    abstention,
     assumptions,
     atomic,
     bootstrap,
@@ -20,6 +21,7 @@ from . import (
     ladder,
     markdown,
     own,
+    robustness,
     rows,
     shipped,
     trials,
@@ -55,10 +57,10 @@ kept them out of the repository. They were trained and judged again, and the los
 
 def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGURES) -> None:
     """Write the report of the results below `results` to `out`, its figures to `pictures`."""
-    runs = load(results)
+    runs, models = load(results), shipped.models()
     sections = {
         "Results": _table(runs),
-        "Models": shipped.text(shipped.models()),
+        "Models": shipped.text(models),
         "Figures": _figures(runs, pictures, out),
         "What the paper claims, and what we saw": claims.text(runs),
         "Random beside filtered": draws.beside(runs),
@@ -67,7 +69,11 @@ def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGUR
         "Assumptions": assumptions.text(runs),
         "genred's own network": own.text(results),
         "The ladder to it": ladder.text(results.parent / "ladder.json"),
+        "What it leaves unanswered": abstention.text("genred", results.parent),
         "Its calibration": calibration.text(pictures, out, results.parent / "horizons"),
+        "Robustness": robustness.text(
+            {model.file.stem: results.parent / f"{model.file.stem}.json" for model in models}
+        ),
     }
     lost = ", ".join(f"`{row}`" for row in rows.LOST_LOOKS)
     head = _HEAD.format(hop=HOP_FRAMES, draws=bootstrap.DRAWS, lost=lost)

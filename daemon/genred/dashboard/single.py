@@ -172,9 +172,9 @@ def _note(view: StationView, width: int) -> Text:
 
 
 _REASONS = {
-    "warming-up": "the first answer comes with the first whole window",
+    "warming-up": "nothing is said before there is enough to judge",
     "silence": "there is nothing to judge",
-    "too-short": "the source ended before the first whole window",
+    "too-short": "the source ended before there was enough to judge",
     "unsure": "nothing stands out",
 }
 
@@ -251,7 +251,7 @@ def _facts_of_station(hello: Hello | None, view: StationView) -> list[tuple[str,
         ("lost", f"{lost:.1f} s, {counted(skipped, 'window')} skipped", WARNING if lost or skipped else GOOD),
         ("peak", _peak(view) if is_heard(view) else NOTHING, ""),
     ]
-    if trouble := _troubles(status.faults):
+    if trouble := ", ".join(filter(None, [*(status.signal or ()), _troubles(status.faults)])):
         facts.append(("faults", trouble, WARNING))
     return facts
 
@@ -269,14 +269,22 @@ def _facts_of_daemon(snapshot: Snapshot, view: StationView) -> list[tuple[str, s
     claim = hello.model.claim
     accuracy = "its card claims nothing"
     if claim is not UNSET:
-        tracks = counted(claim.tracks, "track")
-        accuracy = f"{claim.accuracy:.0%} of {tracks} ({100 * claim.low:.0f} to {claim.high:.0%})"
+        interval = f"{100 * claim.low:.0f} to {claim.high:.0%}"
+        accuracy = f"{claim.accuracy:.0%} of {counted(claim.tracks, 'track')} ({claim.split}), {interval}"
     return [
-        ("window", f"{hello.window_s:.1f} s, hop {hello.hop_s:.2f} s", ""),
+        ("window", f"{_window(hello, view)}, hop {hello.hop_s:.2f} s", ""),
         ("model", f"{hello.model.name} on {hello.model.provider}", ""),
         ("accuracy", accuracy, ""),
         *own,
     ]
+
+
+def _window(hello: Hello, view: StationView) -> str:
+    """Length of a full window, and of the present one while it is shorter."""
+    full = f"{hello.window_s:.1f} s"
+    if view.estimate is None or not is_heard(view) or view.estimate.window_s >= hello.window_s:
+        return full
+    return f"{view.estimate.window_s:.1f} of {full}"
 
 
 def _times(estimate: Estimate | None) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
-from pathlib import Path
 from textwrap import fill
 
 import click
@@ -29,16 +28,16 @@ VERDICT = 8  # columns
 STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 
 
-def examine_here(bind: str, model: Path | None, *, as_json: bool) -> int:
+def examine_here(bind: str, model: str, *, as_json: bool) -> int:
     """Examine this machine and print the findings; return the exit code."""
     terminal = Console() if sys.stdout.isatty() else Console(stderr=True)
     return tell(examine(bind, model, terminal), Console(), as_json=as_json)
 
 
-def examine(bind: str, model: Path | None, console: Console, ears: Ears = HERE) -> Iterator[Finding]:
+def examine(bind: str, model: str, console: Console, ears: Ears = HERE) -> Iterator[Finding]:
     """Make all checks, one after the other."""
     ears = Ears(cache(ears.list_inputs), cache(ears.ask_server), ears.listen)
-    load = cache(lambda provider: Classifier(model or find_model(), provider))
+    load = cache(lambda provider: Classifier(find_model(model), provider))
     checks: dict[str, Check] = {
         "python": check_python,
         "versions": check_versions,

@@ -31,7 +31,8 @@ def check_model(load: Load) -> Iterable[Finding]:
     text = f"{classifier.name} {classifier.digest[:12]}, labels: {', '.join(classifier.card.labels)}"
     if claim is None:
         return [Finding("model", "warning", f"{text}, claims no accuracy", "measure it with genretrain evaluate")]
-    accuracy = f"{claim.accuracy:.0%} ({claim.low:.0%} to {claim.high:.0%}) of {claim.tracks} held-out tracks"
+    tracks = f"{claim.tracks} held-out tracks of the split {claim.split}"
+    accuracy = f"{claim.accuracy:.0%} ({claim.low:.0%} to {claim.high:.0%}) of {tracks}"
     return [Finding("model", "ok", f"{text}, claims {accuracy}")]
 
 

@@ -7,24 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from .. import audio_server, devices
+from .. import audio_server, devices, inputs
 from ..audio_server import AudioServer
-from ..devices import Listing
+from ..config import THRESHOLDS
 from ..ear import Level
 from ..errors import GenredError, SourceLost
-from ..levels import SILENCE_DBFS
+from ..inputs import THROUGH, Listing
 from .finding import Finding, failed
 
 MOST_HEARD = 8  # many names of ALSA lead to one device, and each takes its second
 HEARD_AT_ONCE = 4
-FROM_SERVER = (devices.THROUGH, "pipewire")  # names of ALSA that lead to the audio server
+FROM_SERVER = (THROUGH, "pipewire")  # names of ALSA that lead to the audio server
 
 
 @dataclass(frozen=True)
 class Ears:
     """Who answers the questions of these checks; see devices and audio_server for the errors."""
 
-    list_inputs: Callable[[], Listing] = devices.list_inputs
+    list_inputs: Callable[[], Listing] = inputs.list_inputs
     ask_server: Callable[[], AudioServer] = audio_server.ask_server
     listen: Callable[[str, str], Level] = devices.listen
 
@@ -93,8 +93,8 @@ def _targets(listing: Listing, server: AudioServer | None) -> list[_Target]:
     defaults = [
         _Target("default input", str(one.index), monitor=monitor, default=True) for one in listing.inputs if one.default
     ]
-    if sources and any(one.name == devices.THROUGH for one in listing.inputs):
-        return defaults + [_Target(f"source {s.name}", devices.THROUGH, s.name, s.monitor) for s in sources]
+    if sources and any(one.name == THROUGH for one in listing.inputs):
+        return defaults + [_Target(f"source {s.name}", THROUGH, s.name, s.monitor) for s in sources]
     return defaults + [_Target(f"input {one.name}", str(one.index)) for one in listing.inputs if not one.default]
 
 
@@ -109,6 +109,6 @@ def _hear(ears: Ears, target: _Target) -> Finding:
     if level.digital_silence:
         remedy = "play something there" if target.monitor else "unmute it, and look whether it is plugged in"
         return Finding(target.check, "warning", f"digital silence, {form}", remedy)
-    if level.rms_dbfs < SILENCE_DBFS:
+    if level.rms_dbfs < THRESHOLDS.silence_dbfs:
         return Finding(target.check, "warning", f"{text}, which genred takes for silence", "turn its level up")
     return Finding(target.check, "ok", text)

@@ -114,7 +114,7 @@ def _make(scheme: str, target: str, options: Options) -> Source:
 
 def default_uri() -> tuple[str, str]:
     """URI of the default input, or of the demo station where there is none; and in words which, and why."""
-    from .microphone import default_input
+    from .portaudio import default_input
 
     try:
         name = default_input()

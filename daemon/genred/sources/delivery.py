@@ -61,11 +61,11 @@ class Delivery:
         if self._intake is None or piece.rate_hz != self._intake.rate_hz:
             if not RATES_HZ[0] <= piece.rate_hz <= RATES_HZ[1]:
                 raise SourceLost(f"a sample rate of {piece.rate_hz} Hz is none that audio has")
-            self._intake = self._output.begin(piece.rate_hz)
+            self._intake = self._output.begin(piece.rate_hz, piece.width)
             if self._title:  # else it may only not have come yet
                 self._intake.announce(self._title)
-        self._position_s += len(piece.block) / piece.rate_hz
-        self._intake.write(piece.block, self._paced())
+        self._position_s += len(piece.kept) / piece.rate_hz
+        self._intake.write(piece.of_width(self._intake.ring.channels), self._paced())
 
     def _paced(self) -> float | None:
         """Wait until it is time for what ends at the position; say when that sounded, if it is held back."""

@@ -146,11 +146,11 @@ class AudioFile:
         intake, due_s = None, time.monotonic()
         for piece in in_blocks(self._pieces(output)):
             if intake is None or piece.rate_hz != intake.rate_hz:
-                intake = output.begin(piece.rate_hz)
+                intake = output.begin(piece.rate_hz, piece.width)
             if self.live:
-                due_s += len(piece.block) / piece.rate_hz
+                due_s += len(piece.kept) / piece.rate_hz
                 output.stop.wait(max(due_s - time.monotonic(), 0.0))
-            intake.write(piece.block)
+            intake.write(piece.of_width(intake.ring.channels))
             if output.stop.is_set():
                 return
 

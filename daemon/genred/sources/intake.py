@@ -11,6 +11,7 @@ from ..ring import Block, RingBuffer
 
 RING_S = 10.0
 FULL_WAIT_S = 0.02
+KEPT_CHANNELS = 2  # a stream of more is mixed before the ring; of two, one may be dead, and that is told
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Intake:
         self.stamps: deque[Stamp] = deque(maxlen=100_000)  # append and popleft are atomic
         self.titles: deque[Title] = deque(maxlen=100)
         self.overflows = 0  # times the driver said it lost input; written by the writer only
+        self.interruptions = 0  # times its stream was opened again for another's sake; written by who does that
         self.closed = False
         self.wanted = 0
         self._wake = wake or threading.Event()

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import SourceError
 from ..ring import Block
 from . import Clock, Output
+from .intake import KEPT_CHANNELS
 from .uri import Options, choice, flag, whole
 
 READ_BYTES = 16384
@@ -52,7 +53,7 @@ class Pipe:
 
     def run(self, output: Output) -> None:
         """Deliver what comes; bytes that do not make a whole sample wait for the rest."""
-        intake = output.begin(self._rate_hz)
+        intake = output.begin(self._rate_hz, self._channels if self._channels <= KEPT_CHANNELS else 1)
         size = self._dtype.itemsize * self._channels
         pending = b""
         while not output.stop.is_set():
@@ -61,13 +62,13 @@ class Pipe:
                 break
             pending += chunk
             whole_samples = len(pending) // size * size
-            intake.write(self._mix(pending[:whole_samples]))
+            intake.write(self._block(pending[:whole_samples]))
             pending = pending[whole_samples:]
         if pending:
             output.count_error()
 
     @np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
-    def _mix(self, content: bytes) -> Block:
+    def _block(self, content: bytes) -> Block:
         samples = np.frombuffer(content, self._dtype).reshape(-1, self._channels)
         if self._dtype.kind == "u":
             floats = (samples.astype(np.float32) - 128.0) / 128.0
@@ -75,8 +76,7 @@ class Pipe:
             floats = (samples / -float(np.iinfo(self._dtype).min)).astype(np.float32)
         else:
             floats = samples.astype(np.float32)
-        mono: Block = floats.mean(axis=1, dtype=np.float32)[:, None]
-        return mono
+        return floats if self._channels <= KEPT_CHANNELS else floats.mean(axis=1, dtype=np.float32)[:, None]
 
 
 def _check_stdin() -> None:

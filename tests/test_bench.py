@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import time
+import urllib.request
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +19,11 @@ from genred.bench.peers import Peers
 from genred.bench.process import on_cores
 from genred.bench.report import Report, markdown
 from genred.bench.rounds import alternate, quantile
+from genred.bench.server import APART_S, BURST_S
+from genred.bench.stations import Stations
 from genred.bench.tune import MP3_RATE_HZ, TUNE_S, tune, write_mp3
 from genred.card import find_model
+from genred.classifier import Classifier
 from genred.sources.file import decode
 
 HOP_S = 0.93
@@ -123,6 +128,34 @@ def test_rolling_is_cheaper_with_the_same_labels(real: Bench, tmp_path: Path) ->
     agreement = real.agreement(4, 3)
     assert agreement.windows == agreement.same_label == 12
     assert agreement.greatest_difference < 1e-5
+
+
+def test_torch_runs_the_models_own_network(tmp_path: Path) -> None:
+    """A card that names no network of genretrain has no peer in torch: another network would be another thing."""
+    card = msgspec.structs.replace(Classifier(find_model(), "cpu").card, training={"recipe": {"network": "another"}})
+    with Peers(tune()[: card.spec.samples(card.window_frames)], card, 40, tmp_path) as peers:
+        assert peers.found.missing["torch, eager"] == "the model's card names no network of genretrain"
+        assert "torch, eager" not in peers.found.present
+
+
+def test_a_radio_sends_a_burst_and_then_in_real_time(tmp_path: Path) -> None:
+    """Each station begins at another place of the music, comes at once as far as a window is long, and goes on."""
+    music, rate = tmp_path / "music", 1000
+    music.write_bytes(bytes(range(250)) * 20)
+
+    def hear(uri: str, n: int) -> tuple[bytes, float]:
+        began_s = time.monotonic()
+        with urllib.request.urlopen(uri, timeout=20) as answer:
+            return answer.read(n), time.monotonic() - began_s
+
+    with Stations(music, 8 * rate, os.sched_getaffinity(0)) as stations:
+        burst = round(BURST_S * rate)
+        sent, took_s = hear(stations.uri(3), burst)
+        place = round(3 * APART_S * rate)
+        assert sent == bytes((place + i) % 250 for i in range(burst))
+        assert took_s < 5.0
+        _, took_s = hear(stations.uri(0), burst + rate)
+        assert 0.9 <= took_s < 5.0
 
 
 TINY = Plan(rounds=1, numbers=(2,), naive_numbers=(2,), tries=0, trial_s=2.5, single_s=1.0, cores=(1,))

@@ -1,13 +1,14 @@
 """Peers: what others need for the work that genred does. ``genred bench`` starts it and asks.
 
-    python -m genretrain.peers AUDIO.npy SPEC.json          one line for each peer: its name, or why it is missing
+    python -m genretrain.peers AUDIO.npy TASK.json          one line: which peers there are, and why others are missing
     {"peer": "librosa", "batch": 1} -> {"ms": 9.7}           CPU time, on one core
 
 A process of its own, because the daemon must not import what is measured here, and so that no library's threads or
 memory are counted as genred's. Libraries keep to one thread: whoever starts it says so in the environment.
 
 A peer of the features hears the same audio and is set as like genred's features as it can be. ``AUDIO.npy`` is at the
-rate of ``SPEC.json``, which is a MfccSpec with ``window_frames`` and ``hop_frames`` beside it.
+rate of the ``spec`` in ``TASK.json``, a MfccSpec; beside it stand ``window`` and ``hop``, in frames, and ``network``,
+the name of the model's own.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ def timed(work: Callable[[], object], units: float) -> Go:
 
 
 class Task:
-    """What is asked of the features: the `audio` [N], cut as genred's `spec`, windows and hops say."""
+    """What is asked: MFCC of `audio` [N], cut as genred's `spec`, windows and hops say; windows of `network`."""
 
-    def __init__(self, audio: Samples, spec: MfccSpec, window_frames: int, hop_frames: int) -> None:
-        self.audio, self.spec = audio, spec
+    def __init__(self, audio: Samples, spec: MfccSpec, network: str, window_frames: int, hop_frames: int) -> None:
+        self.audio, self.spec, self.network = audio, spec, network
         self.window_frames, self.hop_frames = window_frames, hop_frames
         self.window = audio[: spec.samples(window_frames)]
         self.hop_s = hop_frames * spec.hop_length / spec.sample_rate
@@ -191,13 +192,13 @@ def opensmile(task: Task) -> Go:
 
 
 def torch_eager(task: Task, batch: int) -> Go:
-    """Make what runs the paper's CRNN in torch, a whole window at a time; what its weights are does not matter."""
+    """Make what runs the model's network in torch, a whole window at a time; what its weights are does not matter."""
     import torch
 
-    from genretrain.networks import CRNN
+    from genretrain.networks import NETWORKS
 
     torch.set_num_threads(1)
-    network = CRNN(task.spec.n_mfcc, 10, task.window_frames).eval()
+    network = NETWORKS[task.network](task.spec.n_mfcc, 10, task.window_frames).eval()
     windows = torch.randn(batch, task.window_frames, task.spec.n_mfcc)
 
     def work() -> None:
@@ -217,16 +218,15 @@ FEATURES: dict[str, tuple[str, Callable[[Task], Go]]] = {
 TORCH = "torch, eager"
 
 
-def main(audio: Path, spec: Path) -> None:
+def main(audio: Path, settings: Path) -> None:
     """Answer questions on stdin until it ends."""
-    settings = json.loads(spec.read_text())
-    window_frames, hop_frames = settings.pop("window_frames"), settings.pop("hop_frames")
-    task = Task(np.load(audio), MfccSpec(**settings), window_frames, hop_frames)
+    told = json.loads(settings.read_text())
+    task = Task(np.load(audio), MfccSpec(**told["spec"]), told["network"], told["window"], told["hop"])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
     goes: dict[tuple[str, int], Go] = {}
     missing = {name: why for name, (module, _) in FEATURES.items() if (why := _missing(module))}
-    missing |= {TORCH: why} if (why := _missing("torch")) else {}
+    missing |= {TORCH: why} if (why := _missing_network(task.network)) else {}
     present = [name for name in (*FEATURES, TORCH) if name not in missing]
     print(json.dumps({"present": present, "missing": missing}), file=answers, flush=True)
     for line in sys.stdin:
@@ -244,6 +244,15 @@ def _missing(module: str) -> str:
     except Exception as error:  # a library that is there may still fail in its own way
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def _missing_network(name: str) -> str:
+    """Why the network cannot be run in torch; empty if it can."""
+    if why := _missing("torch"):
+        return why
+    from genretrain.networks import NETWORKS
+
+    return "" if name in NETWORKS else "the model's card names no network of genretrain"
 
 
 if __name__ == "__main__":

@@ -119,7 +119,8 @@ class Run:
         write_mp3(audio, self._music)
         self._inference = inference.Bench(audio, model, provider, hop_frames)
         self._card = self._inference.classifier.card
-        self._audio = audio[: self._card.spec.samples(self._card.window_frames)]
+        self._window = self._card.spec.samples(self._card.window_frames)
+        self._audio = audio[: self._window]
         self._hop_s = hop_frames * self._card.spec.hop_length / self._card.spec.sample_rate
         self._options = ["--model", str(model), "--provider", provider, "--hop", str(hop_frames)]
         self._cores = sorted(os.sched_getaffinity(0))
@@ -170,13 +171,13 @@ class Run:
             return None
         log.info("(d) one microphone")
         try:
-            return microphone.measure(self._plan.single_s)
+            return microphone.measure(self._plan.single_s, self._window)
         except GenredError as error:
             self._missing["one microphone"] = str(error)
             return None
 
     def _growths(self, stations: Stations) -> Iterator[Growth]:
-        plan, own = self._plan, Fleet(stations, self._options, self._folder, self._hop_s)
+        plan, own = self._plan, Fleet(stations, self._options, self._folder, self._hop_s, self._window)
         for n_cores in plan.cores:
             if n_cores > len(self._cores):
                 self._missing[f"a daemon on {n_cores} cores"] = f"this machine has {len(self._cores)}"

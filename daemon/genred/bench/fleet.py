@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-from msgspec import UNSET
 
 from ..errors import GenredError
-from ..messages import Estimate, Status
+from ..messages import Status
 from ..subscriber import Subscriber
-from .process import Spent, daemon, on_cores, one_thread
+from .process import Spent, daemon, is_whole, on_cores, one_thread
 from .rounds import quantile
 from .stations import Stations
 
@@ -111,10 +110,12 @@ class Fleet:
     folder : Path
         Of the endpoint.
     hop_s : float
+    window : int
+        Samples in a whole one.
     """
 
-    def __init__(self, stations: Stations, options: Sequence[str], folder: Path, hop_s: float) -> None:
-        self._stations, self._options, self._hop_s = stations, options, hop_s
+    def __init__(self, stations: Stations, options: Sequence[str], folder: Path, hop_s: float, window: int) -> None:
+        self._stations, self._options, self._hop_s, self._window = stations, options, hop_s, window
         self._endpoint = f"ipc://{folder}/fleet"
 
     def attempt(self, n: int, seconds: float, cores: set[int]) -> Trial:
@@ -124,10 +125,10 @@ class Fleet:
             daemon([*self._options, *sources], cores, self._endpoint) as pid,
             Subscriber(self._endpoint, ["estimate", "status"]) as subscriber,
         ):
-            _await_first(subscriber, n)
-            _listen(subscriber, SETTLE_S)
+            _await_first(subscriber, n, self._window)
+            _listen(subscriber, SETTLE_S, self._window)
             spent = Spent(pid)
-            skipped, latencies_ms = _listen(subscriber, seconds)
+            skipped, latencies_ms = _listen(subscriber, seconds, self._window)
             made = trial(n, spent.cost(), latencies_ms, skipped, self._hop_s)
             return msgspec.structs.replace(made, memory_mb=spent.memory_mb())
 
@@ -150,8 +151,8 @@ def naive(n: int, seconds: float, core: int, model: Path, music: Path, hop_frame
     return trial(n, (told["cpu_s"], told["elapsed_s"]), told["latencies_ms"], told["skipped"], hop_s)
 
 
-def _await_first(subscriber: Subscriber, n: int) -> None:
-    """Wait until `n` stations have had a window.
+def _await_first(subscriber: Subscriber, n: int, window: int) -> None:
+    """Wait until `n` stations have had a window of `window` samples.
 
     Raises
     ------
@@ -164,11 +165,11 @@ def _await_first(subscriber: Subscriber, n: int) -> None:
         message = subscriber.receive(max(until_s - time.monotonic(), 0.0))
         if message is None:
             raise GenredError(f"only {len(heard)} of {n} stations had an answer within {FIRST_WINDOWS_S:g} s")
-        if isinstance(message, Estimate) and message.progress is UNSET:
+        if is_whole(message, window):
             heard.add(str(message.station))
 
 
-def _listen(subscriber: Subscriber, seconds: float) -> tuple[int, list[float]]:
+def _listen(subscriber: Subscriber, seconds: float, window: int) -> tuple[int, list[float]]:
     """Windows skipped within `seconds`, by the statuses, and the latencies of those that were not."""
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -178,7 +179,7 @@ def _listen(subscriber: Subscriber, seconds: float) -> tuple[int, list[float]]:
         if isinstance(message, Status):
             first.setdefault(str(message.station), message.total.skipped)
             last[str(message.station)] = message.total.skipped
-        elif isinstance(message, Estimate) and message.progress is UNSET:
+        elif is_whole(message, window):
             latencies_ms.append(message.latency_ms)
         if time.monotonic() >= until_s:
             break

@@ -48,7 +48,8 @@ class Peers:
 
     def __init__(self, audio: Samples, card: ModelCard, hop_frames: int, folder: Path) -> None:
         np.save(folder / "audio.npy", audio)
-        task = asdict(card.spec) | {"window_frames": card.window_frames, "hop_frames": hop_frames}
+        network = card.training.get("recipe", {}).get("network", "")
+        task = {"spec": asdict(card.spec), "network": network, "window": card.window_frames, "hop": hop_frames}
         (folder / "task.json").write_text(json.dumps(task))
         self._command = [sys.executable, "-m", "genretrain.peers", str(folder / "audio.npy"), str(folder / "task.json")]
         self._stack = ExitStack()

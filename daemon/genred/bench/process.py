@@ -1,4 +1,4 @@
-"""Processes: a daemon as a user starts it, and what the system says it costs."""
+"""Processes: a daemon as a user starts it, which of its answers count, and what the system says it costs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeGuard
+
+from ..messages import Estimate, Message
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -33,6 +36,11 @@ class Spent:
     def _cpu_s(self) -> float:
         user, system = self._stat.read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / TICKS
+
+
+def is_whole(message: Message | None, samples: int) -> TypeGuard[Estimate]:
+    """Whether `message` is the answer to a window of `samples`; those that grow cost less."""
+    return isinstance(message, Estimate) and message.last_sample + 1 - message.first_sample == samples
 
 
 @contextmanager

@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from msgspec import UNSET
 
 from ..errors import GenredError
-from ..messages import Estimate
 from ..subscriber import Subscriber
 from ..systemd import ADDRESS
-from .process import Spent, daemon
+from .process import Spent, daemon, is_whole
 from .rounds import quantile
 
 READY_S = 30.0  # a daemon that is not ready by then never will be
@@ -51,8 +49,8 @@ class OneMicrophone:
     def __init__(self, pid: int, ready_s: float, endpoint: str) -> None:
         self._pid, self._ready_s, self._endpoint = pid, ready_s, endpoint
 
-    def measure(self, seconds: float) -> Single:
-        """Measure it for `seconds`, from its first window on.
+    def measure(self, seconds: float, window: int) -> Single:
+        """Measure it for `seconds`, from its first window of `window` samples on.
 
         Raises
         ------
@@ -60,11 +58,11 @@ class OneMicrophone:
             If it has none.
         """
         with Subscriber(self._endpoint, ["estimate"]) as subscriber:
-            _next_window(subscriber, NEXT_S)
+            _next_window(subscriber, NEXT_S, window)
             spent, latencies_ms = Spent(self._pid), []
             until_s = time.monotonic() + seconds
             while (left_s := until_s - time.monotonic()) > 0:
-                if (message := subscriber.receive(left_s)) is not None and isinstance(message, Estimate):
+                if is_whole(message := subscriber.receive(left_s), window):
                     latencies_ms.append(message.latency_ms)
             cpu_s, elapsed_s = spent.cost()
         return Single(
@@ -77,10 +75,10 @@ class OneMicrophone:
         )
 
 
-def _next_window(subscriber: Subscriber, seconds: float) -> None:
+def _next_window(subscriber: Subscriber, seconds: float, window: int) -> None:
     until_s = time.monotonic() + seconds
     while message := subscriber.receive(max(until_s - time.monotonic(), 0.0)):
-        if isinstance(message, Estimate) and message.progress is UNSET:
+        if is_whole(message, window):
             return
     raise GenredError(f"the microphone had no answer within {seconds:g} s")
 

@@ -132,6 +132,7 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
 @click.option("--model", type=FILE, help=MODEL)
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Of the model.  [default: 1; with many stations, all]")
 @click.option("--hop", type=HOP, help="Frames between two answers.  [default: 40, 0.93 s]")
 @click.option(
     "--require",
@@ -321,3 +322,26 @@ def doctor(bind: str, model: str, as_json: bool) -> None:
     from .doctor import examine_here
 
     raise SystemExit(examine_here(bind, model, as_json=as_json))
+
+
+@main.command()
+@click.option("--quick", is_flag=True, help="Under a minute: fewer rounds, and one number of stations.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--model", type=FILE, default="", help=MODEL)
+@click.option("--provider", type=PROVIDERS, default="cpu", show_default=True, help="What runs the model.")
+@click.option("--hop", type=HOP, default=40, show_default=True, help="Frames between two answers.")
+def bench(quick: bool, as_json: bool, model: str, provider: Any, hop: int) -> None:
+    """Measure what genred costs here, beside what others would do.
+
+    It takes half an hour, and wants the machine for itself. Peers that are not installed are named.
+
+    \b
+    genred bench > BENCHMARKS.md
+    genred bench --quick --json
+    """
+    from .bench import FULL, QUICK, told
+    from .bench import bench as measure
+    from .card import find_model
+
+    logging.basicConfig(level="INFO", format="%(message)s")
+    click.echo(told(measure(find_model(model), provider, hop, QUICK if quick else FULL), as_json=as_json))

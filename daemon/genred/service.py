@@ -35,6 +35,7 @@ from .worker import Worker
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
+MANY_STATIONS = 16  # fewer make batches too small for two threads
 JOIN_S = 0.5
 HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
 NOT_THERE = ("connecting", "lost", "stalled")

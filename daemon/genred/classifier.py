@@ -25,6 +25,7 @@ from .features import Doubles, Frames
 from .messages import Reason, plain
 from .rolling import Rolling, Run, in_batches, rolling_engine
 from .runtime import Array, Graph, Provider, check_weights, choose, lacks_memory, quiet_stderr, read
+from .segments import Heard
 
 BATCH = {"cpu": 16, "cuda": 256}  # windows: what runs best, bounds memory, and how long others wait
 LEAST_BATCH = 4  # windows: smaller ones cost more than a second core wins
@@ -56,12 +57,20 @@ class Whole:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one window: a label, or the `reason` why there is none. ``unsure`` has its probabilities."""
+    """The answer to one window: a label, or the `reason` why there is none. ``unsure`` has its probabilities.
+
+    `unsure_below` is what the greatest of them had to reach.
+    """
 
     label: str | None = None
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
     reason: Reason | None = None
+    unsure_below: float = 0.0
+
+    def heard(self, window: Window, sample_rate: int) -> Heard:
+        """Return it as that of `window`, whose samples are counted at `sample_rate`, for segments."""
+        return Heard(window.first_sample, window.last_sample, sample_rate, self.probabilities, self.unsure_below)
 
     @property
     def likeliest(self) -> str | None:
@@ -190,9 +199,10 @@ class Classifier:
         """
         best = int(probabilities.argmax())
         by_label = dict(zip(self.card.labels, probabilities.tolist(), strict=True))
-        if probabilities[best] < (horizon or self.card.horizons[-1]).unsure_below:
-            return Verdict(probabilities=by_label, reason="unsure")
-        return Verdict(self.card.labels[best], float(probabilities[best]), by_label)
+        least = (horizon or self.card.horizons[-1]).unsure_below
+        if probabilities[best] < least:
+            return Verdict(probabilities=by_label, reason="unsure", unsure_below=least)
+        return Verdict(self.card.labels[best], float(probabilities[best]), by_label, unsure_below=least)
 
     def claim(self) -> Result | None:
         """Return the result of the filtered split, which does not flatter, else the one that the card puts first."""

@@ -31,7 +31,7 @@ PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
 LOG_LEVELS = click.Choice(["debug", "info", "warning", "error"])
 FILE = click.Path(readable=False)  # who reads it tells whether it can be read
 PATH = click.Path(readable=False, path_type=Path)
-TYPES = click.Choice(["hello", "estimate", "event", "status"])
+TYPES = click.Choice(["hello", "estimate", "segment", "event", "status"])
 HOP = click.IntRange(1, 100_000)
 MODEL = "Its own network, genred; the paper's, crnn; or an ONNX file with a genred card.  [default: genred]"
 

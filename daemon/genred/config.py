@@ -25,7 +25,9 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes
     ----------
     silence_dbfs : float
-        What is quieter than this for `silence_s` is silence; what is `hysteresis_db` louder ends it.
+        What is quieter than this for `silence_s` is silence; what is `hysteresis_db` louder ends it. The default lies
+        50 dB, which microphones lie below mastered music, under quiet pieces of about -30 dBFS; the noise of 16 bits
+        lies at -98.
     silence_s, hysteresis_db : float
     frozen_s : float
         A signal of one constant value for so long is digital silence, if that value is 0, or else frozen.
@@ -37,7 +39,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         A channel is silent for so long while another sounds.
     """
 
-    silence_dbfs: Annotated[float, msgspec.Meta(ge=-115, le=0)] = -70.0
+    silence_dbfs: Annotated[float, msgspec.Meta(ge=-115, le=0)] = -80.0
     silence_s: Seconds = 3.0
     hysteresis_db: Annotated[float, msgspec.Meta(ge=0, le=60)] = 3.0
     frozen_s: Seconds = 3.0

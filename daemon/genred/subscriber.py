@@ -21,7 +21,7 @@ from .messages import Message, decode, plain
 if TYPE_CHECKING:
     from types import TracebackType
 
-TYPES = ("hello", "estimate", "event", "status")
+TYPES = ("hello", "estimate", "segment", "event", "status")
 FIRST_ANSWER_S = 2.0  # connecting may take so long; a daemon says hello to a new subscriber at once
 REMEDY = "is a daemon running there? Start one with genred run, or name the endpoint that it was given with --bind"
 REMEDY_UNREADABLE = "is it a genred that answers there, and of this one's version?"

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .messages import Estimate, Event, Hello, Message, Status, counted, plain
+from .messages import Estimate, Event, Hello, Message, Segment, Status, counted, plain
 from .signals import asked_to_end
-from .snapshot import History, Snapshot, describe, is_trouble
+from .snapshot import History, Snapshot, describe, going_on, is_trouble
 from .subscriber import FIRST_ANSWER_S, REMEDY, REMEDY_UNREADABLE, Subscriber
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class _Heard:
     history: History = field(default_factory=History)
     status: Status | None = None
     estimate: Estimate | None = None
+    segment: Segment | None = None
     heard_s: float = 0.0
 
 
@@ -66,7 +67,7 @@ class Gathering:
         if message.boot != self._boot:
             self._boot, self.hello = message.boot, None
             for heard in self._stations.values():
-                heard.status = heard.estimate = None
+                heard.status = heard.estimate = heard.segment = None
         self._heard_s, self._changed = now_s, True
         if isinstance(message, Hello):
             self.hello = message
@@ -75,11 +76,14 @@ class Gathering:
         elif not isinstance(message, Event):
             self._heed_station(message, now_s)
 
-    def _heed_station(self, message: Estimate | Status, now_s: float) -> None:
+    def _heed_station(self, message: Estimate | Segment | Status, now_s: float) -> None:
         heard = self._stations.setdefault(str(message.station), _Heard())
         if isinstance(message, Status):
             heard.status, heard.heard_s = message, now_s
             heard.history.measured(message)
+            return
+        if isinstance(message, Segment):
+            heard.segment = going_on(message)
             return
         heard.estimate = message
         if message.repeat is not True:  # it may be of hours ago
@@ -96,7 +100,7 @@ class Gathering:
 
     def _make(self, now_s: float) -> Snapshot:
         views = tuple(
-            one.history.view(one.status, one.estimate, now_s, _stale_s(one, now_s))
+            one.history.view(one.status, one.estimate, now_s, _stale_s(one, now_s), one.segment)
             for one in self._stations.values()
             if one.status is not None
         )

@@ -246,8 +246,8 @@ def daemon(tmp_path: Path, endpoint: str) -> Iterator[Callable[..., Daemon]]:
 
 
 @contextmanager
-def subscribed(endpoint: str, *types: str, station: str = "") -> Iterator[Subscriber]:
-    with Subscriber(endpoint, types or ("hello", "estimate", "event", "status"), station) as subscriber:
+def subscribed(endpoint: str, *types: str, station: str = "", **keys: Path) -> Iterator[Subscriber]:
+    with Subscriber(endpoint, types or ("hello", "estimate", "event", "status"), station, **keys) as subscriber:
         yield subscriber
 
 

@@ -13,7 +13,6 @@ import logging
 import os
 import stat
 import time
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,8 @@ ADDRESS = "inproc://zeromq.zap.01"
 DOMAIN = b"genred"
 LOOK_S = 1.0  # between two looks at the folder
 HANDSHAKE_MS = 5000  # a peer is cut off that has not come in by then
-TELL_AGAIN_S = 3600.0  # a refused key is told of once in this
-MOST_TOLD = 100
+TELL_AGAIN_S = 3600.0  # a refused key is told of once in this,
+MOST_TOLD = 100  # and no more than so many
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Door:
         self._own = lock.own
         self._allowed = AllowedKeys(lock.folder)
         self._look_s = time.monotonic() + LOOK_S
-        self._told: OrderedDict[bytes, float] = OrderedDict()
+        self._told: dict[bytes, float] = {}  # key -> when
         self.socket = context.socket(zmq.REP)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.bind(ADDRESS)
@@ -134,14 +133,12 @@ class Door:
         self.socket.close()
 
     def _tell_refused(self, key: bytes, address: bytes) -> None:
-        """Log whom nobody knows; once, for they may try for ever."""
+        """Log whom nobody knows; once, and of no more than so many, for they may try for ever, with ever new keys."""
         now_s = time.monotonic()
-        if now_s < self._told.get(key, -TELL_AGAIN_S) + TELL_AGAIN_S:
+        self._told = {key: told_s for key, told_s in self._told.items() if now_s < told_s + TELL_AGAIN_S}
+        if key in self._told or len(self._told) >= MOST_TOLD:
             return
         self._told[key] = now_s
-        self._told.move_to_end(key)
-        if len(self._told) > MOST_TOLD:
-            self._told.popitem(last=False)
         log.warning(
             "a subscriber at %s is refused: its key %s is not allowed",
             plain(address.decode(errors="replace")),

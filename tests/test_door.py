@@ -359,6 +359,7 @@ def rude(house: House, endpoint: str, secret: Path | None) -> Iterator[zmq.Socke
     """Somebody who is allowed, or needs not be, and can send what he likes."""
     with zmq.Context() as context, context.socket(zmq.XSUB) as peer:
         peer.setsockopt(zmq.LINGER, 0)
+        peer.setsockopt(zmq.SNDHWM, 0)  # else libzmq forgets subscriptions beyond the thousandth
         if secret is not None:
             own = read_pair(secret)
             peer.setsockopt(zmq.CURVE_PUBLICKEY, own.public)

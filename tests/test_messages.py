@@ -412,6 +412,8 @@ def test_protocol_numbers_are_the_codes() -> None:
     assert f"about {publisher.HIGH_WATER} messages" in PROTOCOL
     assert f"more than {publisher.MOST_SUBSCRIPTION_BYTES} bytes" in PROTOCOL
     assert f"({publisher.MOST_BYTES_WITH_KEYS} with keys)" in PROTOCOL
+    assert publisher.MOST_SUBSCRIBED_BYTES == 1_000_000
+    assert "together may have a million bytes" in PROTOCOL
     assert f"wait {publisher.REJOIN_S:g} s" in PROTOCOL
     assert f"after {door.HANDSHAKE_MS // 1000} s" in PROTOCOL
     identities = re.findall("``(.*?)``", Counters.__doc__ or "")

@@ -96,7 +96,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dashboard : bool
         Show the dashboard where there is a terminal.
     insecure : bool
-        Allow `bind` to an address that others can reach.
+        Allow `bind` to an address that others can reach, and anyone can read.
+    key : str
+        Secret key file of the daemon, as ``genred keygen`` writes it; empty for no keys.
+    allow : str
+        Folder of the public keys of those who may subscribe; goes with `key`.
     """
 
     station: tuple[StationConfig, ...] = ()
@@ -111,13 +115,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     dashboard: bool = True
     insecure: bool = False
+    key: str = ""
+    allow: str = ""
 
     def __post_init__(self) -> None:
         names = [station.name for station in self.station]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"the station name {name!r} is there {names.count(name)} times; names must be unique")
-        check_endpoint(self.bind, insecure=self.insecure)
+        if bool(self.key) != bool(self.allow):
+            raise ValueError("key and allow go together: the daemon's secret key, and the folder of who may subscribe")
+        check_endpoint(self.bind, insecure=self.insecure or bool(self.key))
 
 
 def load(path: Path | None, overrides: dict[str, Any]) -> Config:
@@ -206,7 +214,7 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
     if host not in ("127.0.0.1", "localhost", "[::1]") and not insecure:
         raise ValueError(
             f"bind {endpoint!r} would let anyone on the network read;"
-            " bind to 127.0.0.1, or say --insecure if that is meant"
+            " give it keys (genred keygen), bind to 127.0.0.1, or say --insecure if that is meant"
         )
 
 

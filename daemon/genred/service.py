@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from . import systemd
 from .clock import UtcClock
 from .config import Config
+from .door import open_lock
 from .errors import RequiredSourceError
 from .messages import counted, plain
 from .publisher import Publisher
@@ -62,10 +63,11 @@ def run(config: Config, show: Show, reread: Reread | None = None) -> None:
     """
     stop, hung_up, wake = threading.Event(), threading.Event(), threading.Event()
     opened = open_sources(config)
+    lock = open_lock(config.key, config.allow)
     with ExitStack() as stack:
         stack.enter_context(asked_to_end(stop, hung_up))
         utc = UtcClock()
-        publisher = stack.enter_context(Publisher(config.bind, utc))
+        publisher = stack.enter_context(Publisher(config.bind, utc, lock))
         model = load_model(config)
         log.info("model %s on %s", model.classifier.name, model.classifier.choice)
         log.info("%s", model.classifier.passes)

@@ -246,8 +246,8 @@ def daemon(tmp_path: Path, endpoint: str) -> Iterator[Callable[..., Daemon]]:
 
 
 @contextmanager
-def subscribed(endpoint: str, *types: str, station: str = "") -> Iterator[Subscriber]:
-    with Subscriber(endpoint, types or TYPES, station) as subscriber:
+def subscribed(endpoint: str, *types: str, station: str = "", **keys: Path) -> Iterator[Subscriber]:
+    with Subscriber(endpoint, types or TYPES, station, **keys) as subscriber:
         yield subscriber
 
 

@@ -118,7 +118,7 @@ def test_what_is_heard_through_something_is_judged_as_it_sounds_then(
     """Every piece passes it, on the way from the decoder to the daemon's own path: as a file of the changed sound."""
 
     def halved(pieces: Iterator[Piece]) -> Iterator[Piece]:
-        return (Piece(piece.rate_hz, piece.block[::2], piece.kept[::2]) for piece in pieces)
+        return (Piece(piece.rate_hz, piece.kept[::2]) for piece in pieces)
 
     changed = np.concatenate([piece.block[::2, 0] for piece in decode(wav)])
     through = listen_to(wav, judge, through=halved)

@@ -49,6 +49,8 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         log-level = "debug"
         dashboard = false
         insecure = true
+        key = "studio.secret"
+        allow = "clients"
         [[station]]
         name = "kitchen"
         uri = "mic:"
@@ -67,6 +69,8 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         log_level="debug",
         dashboard=False,
         insecure=True,
+        key="studio.secret",
+        allow="clients",
     )
 
 
@@ -211,9 +215,18 @@ def test_ipc_endpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bind", ["tcp://0.0.0.0:5557", "tcp://*:5557", "tcp://192.168.1.2:5557", "tcp://[::]:5557"])
 def test_endpoints_others_can_reach(bind: str) -> None:
-    """An address that others can reach needs --insecure, and the refusal says so."""
-    assert "--insecure" in refusal(bind=bind)
+    """An address that others can reach needs keys or --insecure, and the refusal says so."""
+    refused = refusal(bind=bind)
+    assert "keygen" in refused
+    assert "--insecure" in refused
     assert load(None, {"bind": bind, "insecure": True}).bind == bind
+    assert load(None, {"bind": bind, "key": "a.secret", "allow": "clients"}).bind == bind
+
+
+@pytest.mark.parametrize("given", [{"key": "a.secret"}, {"allow": "clients"}])
+def test_keys_go_together(given: dict[str, str]) -> None:
+    """A secret key without a folder would let nobody in, and a folder without a key everybody."""
+    assert "key and allow go together" in refusal(**given)
 
 
 NO_ENDPOINTS = """

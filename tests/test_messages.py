@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from conftest import ROOT, identities_hold
-from genred import health, messages, publisher
+from genred import door, health, messages, publisher
 from genred.config import DEFAULT_ENDPOINT, THRESHOLDS
 from genred.messages import (
     Claim,
@@ -453,6 +453,11 @@ def test_protocol_numbers_are_the_codes() -> None:
     assert f"at most once in {1000 * publisher.REPEAT_S:.0f} ms" in PROTOCOL
     assert f"about {publisher.HIGH_WATER} messages" in PROTOCOL
     assert f"more than {publisher.MOST_SUBSCRIPTION_BYTES} bytes" in PROTOCOL
+    assert f"({publisher.MOST_BYTES_WITH_KEYS} with keys)" in PROTOCOL
+    assert publisher.MOST_SUBSCRIBED_BYTES == 1_000_000
+    assert "together may have a million bytes" in PROTOCOL
+    assert f"wait {publisher.REJOIN_S:g} s" in PROTOCOL
+    assert f"after {door.HANDSHAKE_MS // 1000} s" in PROTOCOL
     identities = re.findall("``(.*?)``", Counters.__doc__ or "")
     assert len(identities) == 3
     squeezed = re.sub(" +", " ", PROTOCOL)

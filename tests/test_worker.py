@@ -61,6 +61,8 @@ class FakePublisher:
 class FakeClassifier:
     """Answers as a test says; `busy` is what happens meanwhile."""
 
+    at_once = 16
+
     def __init__(self) -> None:
         self.verdict_of: Callable[[Window], Verdict | BatchError] = lambda _: ROCK
         self.busy: Callable[[], None] = lambda: None
@@ -411,6 +413,29 @@ def test_a_slow_classifier(desk: Desk, hops: float) -> None:
     assert counters.due == counters.published + counters.skipped
     assert counters.skipped == pytest.approx(max(hops - 1, 0) * (len(lags) - 1), abs=1)
     assert desk.publisher.take(Estimate)[-1].skipped == counters.skipped
+
+
+def test_a_machine_that_cannot_keep_up_says_so_and_skips_fairly() -> None:
+    """Each round takes three hops: every station skips as much as every other, and event, status and snapshot tell."""
+    desk = Desk(*(Rig() for _ in range(5)))
+    for rig in desk.rigs:
+        rig.connect()
+        rig.wait(-60.0)  # what is delivered lies in the past
+    desk.play(0.5)
+    assert not desk.worker.snapshot.remark
+    for _ in range(8):
+        for rig in desk.rigs:
+            rig.deliver(3 * HOP / SPEC.sample_rate)
+        desk.worker.round()
+    skipped = [rig.station.counters()[0].skipped for rig in desk.rigs]
+    assert skipped == [16] * 5
+    desk.worker._status_due_s = 0.0
+    desk.worker.round()
+    (event,) = [event for event in desk.publisher.take(Event) if event.event == "overload"]
+    assert "cannot keep up" in event.text
+    assert event.station is UNSET
+    assert desk.publisher.take(Status)[-1].process.overloaded is True
+    assert desk.worker.snapshot.remark == event.text
 
 
 def test_overruns_of_a_worker_that_is_very_late(desk: Desk) -> None:

@@ -235,7 +235,8 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
     Attributes
     ----------
     event : str
-        ``state``, ``epoch``, ``title``, ``signal``, ``loss``, ``overrun``, ``error``, ``reload`` or ``clock-step``.
+        ``state``, ``epoch``, ``title``, ``signal``, ``loss``, ``overrun``, ``overload``, ``error``, ``reload`` or
+        ``clock-step``.
     text : str
         For people.
     state, previous : str
@@ -258,7 +259,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
         The same in time: RFC 3339, UTC.
     """
 
-    event: Literal["state", "epoch", "title", "signal", "loss", "overrun", "error", "reload", "clock-step"]
+    event: Literal["state", "epoch", "title", "signal", "loss", "overrun", "overload", "error", "reload", "clock-step"]
     text: str
     state: State | UnsetType = UNSET
     previous: State | UnsetType = UNSET
@@ -345,12 +346,15 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         Resident, 10^6 bytes.
     subscriptions : int
         Topics that somebody subscribes to.
+    overloaded : bool
+        True while windows are skipped because the machine cannot keep up.
     """
 
     uptime_s: float
     cpu_percent: float
     memory_mb: float
     subscriptions: int
+    overloaded: bool | UnsetType = UNSET
 
 
 class Status(Header, frozen=True, kw_only=True, tag="status"):

@@ -15,7 +15,7 @@ SLOT_S = 2.0  # of the past that is shown as one column
 SLOTS = 300  # ten minutes
 HELD_PEAKS = 3  # seconds that a peak is held
 SHARE_STEPS = 40  # marks are rounded to so many steps, so that thousands of them are a few objects
-TROUBLE = ("loss", "overrun", "error", "clock-step")
+TROUBLE = ("loss", "overrun", "overload", "error", "clock-step")
 
 
 class Mark(NamedTuple):

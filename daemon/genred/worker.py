@@ -24,8 +24,8 @@ from .books import Stretch
 from .classifier import Classifier, Verdict
 from .clock import UtcClock
 from .errors import BatchError
-from .load import Load
-from .messages import Estimate, Event, Hello, Segment
+from .load import Load, Overload
+from .messages import Estimate, Event, Hello, Process, Segment
 from .publisher import Publisher
 from .setup import Setup
 from .snapshot import History, Snapshot, describe, going_on, is_trouble, steady
@@ -91,7 +91,7 @@ class Worker:
         self._courses = {station.name: _Course() for station in stations}  # kept of stations that have left, too
         self._unripe: dict[str, tuple[int, int, bool]] = {}  # epoch, hops, end: of the last estimate without a window
         self._epochs: dict[str, int] = {}  # of stations that have left: a name's epochs are numbered on
-        self._load = Load()
+        self._load, self._overload = Load(), Overload()
         self._status_due_s = 0.0
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -124,14 +124,16 @@ class Worker:
             self.error = error
 
     def round(self) -> None:
-        """Listen to every station that has something to say, and answer all windows that are due together."""
+        """Listen to every station that has something to say, and answer the windows that are due, batch by batch."""
         now_s = time.monotonic()
         if self._setup is not None:
             setup, self._setup = self._setup, None
             self._adopt(setup, now_s)
         dues = [due for station in self._stations if station.wants(now_s) for due in station.listen(now_s)]
-        for due, verdict in zip(dues, self._classifier.judge([d.window for d in dues]), strict=True):
-            self._answer(due, verdict)
+        for start in range(0, len(dues), self._classifier.at_once):
+            batch = dues[start : start + self._classifier.at_once]
+            for due, verdict in zip(batch, self._classifier.judge([d.window for d in batch]), strict=True):
+                self._answer(due, verdict)
         for station in self._stations:
             self._leave(station, station.stretch)
             self._tell_unripe(station)
@@ -157,7 +159,7 @@ class Worker:
                 station.watch(entry.signal)
                 if changed:
                     self._cut(station)
-                    station.hear_for(setup.model.new_epoch, same_windows=setup.same_windows)
+                    station.hear_for(setup.model.epochs(station.turn), same_windows=setup.same_windows)
         self._stations, self._classifier = tuple(stations), setup.model.classifier
         self._tell(Event(event="reload", text=setup.text))
         if setup.hello != self.snapshot.hello:
@@ -172,7 +174,7 @@ class Worker:
         self._leave(station, None)
         self._tell_events(station)
         newest = self._newest.pop(station.name, None)
-        self._publisher.send(reports.status(station, newest, self._load.take(self._publisher.subscriptions), self._utc))
+        self._publisher.send(reports.status(station, newest, self._process(), self._utc))
         self._publisher.forget(station.name)
         self._epochs[station.name] = station.epochs
         self._histories.pop(station.name)
@@ -269,12 +271,24 @@ class Worker:
         log.log(logging.WARNING if is_trouble(event) else logging.INFO, "%s", describe(event))
         self._publisher.send(event, heard_s=began_s)
 
+    def _take_late(self) -> int:
+        """Windows that were too late since this was last called."""
+        late = sum(station.late for station in self._stations)
+        for station in self._stations:
+            station.late = 0
+        return late
+
+    def _process(self) -> Process:
+        return self._load.take(self._publisher.subscriptions, overloaded=bool(self._overload.text))
+
     def _tell_status(self, now_s: float) -> None:
         finished = all(station.state == "ended" for station in self._stations)
         if now_s < self._status_due_s and finished == self.snapshot.finished:
             return
         self._status_due_s = now_s + STATUS_S
-        process = self._load.take(self._publisher.subscriptions)
+        if news := self._overload.look(self._take_late(), now_s):
+            self._tell(Event(event="overload", text=news))
+        process = self._process()
         views = []
         for station in self._stations:
             newest = self._newest.get(station.name)
@@ -283,4 +297,4 @@ class Worker:
             history = self._histories[station.name]
             history.measured(status)
             views.append(history.view(status, newest, now_s, segment=self._courses[station.name].segment))
-        self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished)
+        self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished, remark=self._overload.text)

@@ -185,15 +185,17 @@ def test_a_model_of_another_kind_warms_up_again(bench: Bench) -> None:
 
 
 def test_another_hop_is_another_kind(bench: Bench) -> None:
-    """Windows that follow each other at another distance begin anew."""
-    bench.write(station("s"))
+    """Windows that follow each other at another distance begin anew; stations go on taking turns."""
+    bench.write(station("s"), station("t"))
     one = bench.begin()
-    bench.until(answered("s"))
-    bench.write(station("s"), hop=20)
+    bench.until(answered("s", "t"))
+    bench.write(station("s"), station("t"), hop=20)
     assert bench.reload(one).text == "reloaded: hop 20"
-    after = bench.until(answered("s"))
-    numbers = [e.first_sample for e in windows(after, "s") if e.epoch == 1]
-    assert set(np.diff(numbers)) == {20 * 512}
+    after = bench.until(answered("s", "t"))
+    for turn, name in enumerate("st"):
+        numbers = [e.first_sample for e in windows(after, name) if e.epoch == 1]
+        assert set(np.diff(numbers)) == {20 * 512}
+        assert {number // 512 % 20 for number in numbers} == {turn}
 
 
 def break_model(bench: Bench) -> None:

@@ -150,8 +150,7 @@ def hear(classifier: Classifier, passages: Sequence[Passage], files: dict[str, P
         for name in tracks:
             samples = audio.read(files[name], rate)
             lengths.append(len(samples) / rate)
-            block = samples[:, None]
-            yield Piece(rate, block, kept=block)
+            yield Piece(rate, samples[:, None])
 
     timeline = listen_to(files[tracks[0]], classifier, HOP_FRAMES, through=sound)
     ends = np.cumsum(lengths)[np.cumsum([len(passage.tracks) for passage in passages]) - 1]

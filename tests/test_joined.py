@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,14 +12,16 @@ from hypothesis import strategies as st
 import tiny_gtzan
 from conftest import ROOT, music, write_wav
 from genred.classifier import Classifier
+from genred.classify import HOP_FRAMES
 from genred.segments import Settings
 from genretrain import gtzan
 from genretrain.boundaries import arg_max, score, segmented, smoothed
 from genretrain.cli import main
 from genretrain.export import export
-from genretrain.joined import EVIDENCE, MOST, Passage, choose, hear, programme
+from genretrain.joined import EVIDENCE, MOST, Passage, choose, hear, programme, text
 from test_boundaries import TRUE, hearing
 
+METHODS = ["arg-max", "answers", "smoothed", "segments"]
 SPLIT = gtzan.random_split([f"{g}.{i:05}" for g in gtzan.GENRES for i in range(tiny_gtzan.PER_GENRE)], 0)
 
 
@@ -86,7 +89,7 @@ def test_results_say_how_they_were_got(fitted, tmp_path, capsys) -> None:
         "test": pytest.approx(6 * 20 * 2 / 60, abs=0.06),
     }
     for part in ("valid", "test"):
-        assert list(report[part]) == ["arg-max", "answers", "smoothed", "segments"]
+        assert list(report[part]) == METHODS
         assert len({scores["boundaries"] for scores in report[part].values()}) == 1
 
 
@@ -103,6 +106,23 @@ def test_settings_are_as_steady_as_the_sound_needs() -> None:
     assert steady.evidence > soonest.evidence == EVIDENCE[0]
 
 
+def test_the_report_sets_out_the_results(fitted, tmp_path) -> None:
+    """A row for each method on each part, and the command; of another model's results it says that they are such."""
+    model = fitted[1]
+    assert "Not measured yet: `genretrain joined models/tiny.onnx --data GTZAN`" in text(model, tmp_path)
+    main(["joined", str(model), "--data", str(fitted[0]), "--results", str(tmp_path)])
+    report = text(model, tmp_path)
+    assert "judged 1 times" in report
+    assert "`genretrain joined models/tiny.onnx --data GTZAN`" in report
+    assert [
+        line.split(" | ")[1] for line in report.splitlines() if line.startswith(("| valid", "| test"))
+    ] == METHODS * 2
+    assert "Of another" not in report
+    path = tmp_path / "joined-tiny.json"
+    path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
+    assert "Of another tiny.onnx than the one that is here now" in text(model, tmp_path)
+
+
 def test_without_audio_there_is_nothing_to_join(fitted, tmp_path, capsys) -> None:
     """One sentence says so, with exit code 2."""
     with pytest.raises(SystemExit) as exited:
@@ -115,3 +135,23 @@ def test_the_daemons_settings_are_those_that_were_chosen() -> None:
     """The defaults are what the results of the default model say, so neither can change alone."""
     report = json.loads((ROOT / "train" / "results" / "joined-genred.json").read_text())
     assert Settings(**report["settings"]) == Settings()
+
+
+def test_the_delays_that_are_told_to_readers_were_measured() -> None:
+    """Figures in the protocol and in the README are those of the results, and of the settings."""
+    test = json.loads((ROOT / "train" / "results" / "joined-genred.json").read_text())["test"]
+    protocol, readme = (ROOT / "daemon" / "PROTOCOL.md").read_text(), " ".join((ROOT / "README.md").read_text().split())
+    figures = protocol.split("<!-- figures: train/results/joined-genred.json")[1].split("<!-- end of figures -->")[0]
+    rows = [line.split(" | ", 1)[1] for line in figures.splitlines()[3:] if line]
+    assert rows == [
+        f"{one['delay_s']:.1f} | {one['error_s']:.1f} | {one['spurious_a_minute']:.1f} |"
+        for one in (test[method] for method in METHODS)
+    ]
+    label, smooth, segment = (round(test[method]["delay_s"]) for method in METHODS[1:])
+    assert f"`label` had it after {label} seconds, `smoothed` after {smooth}, a segment after {segment} (" in readme
+
+    step_s = HOP_FRAMES * 512 / 22050
+    kept = math.exp(-step_s / Settings().smoothing_s)
+    assert f"with the default `hop` it soon is {step_s * kept / (1 - kept):.1f} s" in protocol.replace("\n", " ")
+    assert f"a window of {Settings().smoothing_s:.0f} s ago by a third" in protocol
+    assert f"greater by {Settings().margin}, so" in protocol

@@ -231,6 +231,7 @@ def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | Non
     \b
     genred listen tcp://studio:5557 --key laptop.secret --server-key studio.public
     genred listen --type estimate | jq -r '[.station, .label, .confidence] | @tsv'
+    genred listen --type segment | jq -r 'select(.phase == "end") | [.station, .began_at, .duration_s, .label] | @tsv'
     """
     from . import listen as listening
 

@@ -67,8 +67,8 @@ class Settings:
     """
 
     smoothing_s: float = 6.0
-    margin: float = 0.2
-    evidence: float = 1.3
+    margin: float = 0.05
+    evidence: float = 1.0
     update_s: float = 10.0
 
 

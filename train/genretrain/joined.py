@@ -30,6 +30,7 @@ from genred.sources.frames import Piece
 from . import atomic, audio, card, dataset, gtzan
 from .boundaries import TOLERANCE_S, Hearing, Method, Score, answered, arg_max, score, segmented, smoothed
 from .evaluate import touches_of
+from .markdown import table
 from .progress import Progress
 from .shipped import split_of
 
@@ -171,6 +172,74 @@ def _scores(hearings: Sequence[Hearing], settings: Settings) -> dict[str, dict[s
         name: {key: round(value, 3) for key, value in asdict(score(hearings, method)).items()}
         for name, method in methods.items()
     }
+
+
+_HEAD = """\
+Tracks of `{split}` that have audio, joined in memory to passages of one genre, of 1 to {most} tracks, 30 s each;
+{programmes} programmes of the same tracks in other orders, through the daemon's own path. Settings, chosen on the
+validation tracks: {settings}.
+The test tracks were judged {touches} times by a model of this name. A boundary is found if one is told within
+{tolerance:.0f} s of it. Spurious are all other changes of the label, interruptions of a label by `unsure`, and labels
+that were taken back. The delay is from the boundary until it was told.
+
+`arg-max`: the most probable genre of each window; `answers`: an estimate's `label`, or `unsure`; `smoothed` and
+`segments`: the estimate's `smoothed`, and segment messages. Written by
+`genretrain joined models/{model}.onnx --data GTZAN`."""
+
+
+def text(model: Path, results: Path) -> str:
+    """Set out how steady the answers of the file `model` are, from its results below `results`, as Markdown."""
+    path = results / f"joined-{model.stem}.json"
+    if not path.exists():
+        return f"Not measured yet: `genretrain joined models/{model.name} --data GTZAN`."
+    content = json.loads(path.read_text())
+    settings = ", ".join(f"`{key}` {value}" for key, value in content["settings"].items())
+    head = _HEAD.format(
+        split=content["split"],
+        most=content["most_tracks_a_passage"],
+        programmes=content["programmes"],
+        settings=settings,
+        touches=content["touches"],
+        tolerance=content["tolerance_s"],
+        model=content["model"],
+    )
+    if content["fingerprint"] != card.fingerprint(model):
+        head += f"\n\n**Of another {model.name} than the one that is here now.**"
+    rows = [
+        _row(f"{part}, {content['tracks'][part]} tracks, {content['minutes'][part]:.0f} min", method, Score(**scores))
+        for part in ("valid", "test")
+        for method, scores in content[part].items()
+    ]
+    return f"{head}\n\n{table(_COLUMNS, rows)}"
+
+
+_COLUMNS = (
+    "part",
+    "told by",
+    "boundaries",
+    "missed",
+    "spurious a minute",
+    "F",
+    "error, s (90 %)",
+    "delay, s (90 %)",
+    "right when told, %",
+    "unsure, %",
+    "right afterwards, %",
+)
+
+
+def _row(part: str, method: str, one: Score) -> tuple[object, ...]:
+    return (
+        part,
+        method,
+        one.boundaries,
+        one.missed,
+        f"{one.spurious_a_minute:.2f}",
+        f"{one.f:.2f}",
+        f"{one.error_s:.1f} ({one.error_90_s:.1f})",
+        f"{one.delay_s:.1f} ({one.delay_90_s:.1f})",
+        *(f"{100 * share:.0f}" for share in (one.right, one.unsure, one.right_afterwards)),
+    )
 
 
 def _show(content: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from . import (
     claims,
     draws,
     figures,
+    joined,
     judge,
     ladder,
     markdown,
@@ -71,6 +72,7 @@ def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGUR
         "The ladder to it": ladder.text(results.parent / "ladder.json"),
         "What it leaves unanswered": abstention.text("genred", results.parent, "genred-plain"),
         "Its calibration": calibration.text(pictures, out, results.parent / "horizons"),
+        "Steadiness": joined.text(shipped.MODELS / "genred.onnx", results.parent),
         "Robustness": robustness.text(
             {model.file.stem: results.parent / f"{model.file.stem}.json" for model in models}
         ),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from genred.config import DEFAULT_ENDPOINT, Config, StationConfig, Thresholds, load
+from genred.config import DEFAULT_ENDPOINT, Config, StationConfig, Thresholds, host_and_port, load
 from genred.errors import ConfigError
 
 
@@ -49,16 +49,18 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         log-level = "debug"
         dashboard = false
         insecure = true
+        metrics = "9557"
         [[station]]
         name = "kitchen"
         uri = "mic:"
+        required = false
         [[station]]
         name = "hall"
         uri = "file:Straße.wav?loop=1"
         """,
     )
     assert load(path, {}) == Config(
-        station=(StationConfig("kitchen", "mic:"), StationConfig("hall", "file:Straße.wav?loop=1")),
+        station=(StationConfig("kitchen", "mic:", required=False), StationConfig("hall", "file:Straße.wav?loop=1")),
         bind="tcp://127.0.0.1:6000",
         model="rock.onnx",
         provider="cpu",
@@ -67,6 +69,7 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         log_level="debug",
         dashboard=False,
         insecure=True,
+        metrics="9557",
     )
 
 
@@ -124,6 +127,8 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
         ("log-level = 'loud'", "$.log-level"),
         ("dashboard = 'no'", "$.dashboard"),
         ("bind = 5557", "$.bind"),
+        ("metrics = 9557", "$.metrics"),
+        ("[[station]]\nname = 'a'\nuri = 'mic:'\nrequired = 1", "$.station[0].required"),
         ("station = 3", "$.station"),
         ("[[station]]\nname = 'a'", "$.station[0]"),
         ("[[station]]\nname = 'a'\nuri = 'mic:'\ngain = 3", "$.station[0]"),
@@ -214,6 +219,26 @@ def test_endpoints_others_can_reach(bind: str) -> None:
     """An address that others can reach needs --insecure, and the refusal says so."""
     assert "--insecure" in refusal(bind=bind)
     assert load(None, {"bind": bind, "insecure": True}).bind == bind
+
+
+@pytest.mark.parametrize("metrics", ["9557", "127.0.0.1:9557", "localhost:1", "[::1]:65535", ""])
+def test_metrics_of_this_machine(metrics: str) -> None:
+    """A port alone is one of this machine; that, and loopback, needs no permission."""
+    assert load(None, {"metrics": metrics}).metrics == metrics
+    assert host_and_port("9557") == ("127.0.0.1", "9557")
+
+
+@pytest.mark.parametrize("metrics", ["0.0.0.0:9557", "[::]:9557", "192.168.1.2:9557", "radio.example:9557"])
+def test_metrics_others_can_reach(metrics: str) -> None:
+    """An address that others can reach needs --insecure, and the refusal says so."""
+    assert "--insecure" in refusal(metrics=metrics)
+    assert load(None, {"metrics": metrics, "insecure": True}).metrics == metrics
+
+
+@pytest.mark.parametrize("metrics", [":9557", "0", "65536", "-1", "port", "localhost", "localhost:", "a\0b:1", "\udcff:1"])
+def test_metrics_that_are_no_address(metrics: str) -> None:
+    """They are refused before anything is bound, whatever else is allowed."""
+    assert "is neither PORT nor HOST:PORT" in refusal(metrics=metrics, insecure=True)
 
 
 NO_ENDPOINTS = """

@@ -139,10 +139,11 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
     metavar="SECONDS",
     help="Exit with 3 when a station is absent for so long.",
 )
+@click.option("--metrics", metavar="[HOST:]PORT", help="Serve /metrics to Prometheus, and /healthz.  [default: no]")
 @click.option("--config", type=PATH, help="TOML with the same words; options here win.")
 @click.option("--log-level", type=LOG_LEVELS, help="The least that is logged.  [default: info]")
 @click.option("--no-dashboard", is_flag=True, help="Plain log lines, also on a terminal.")
-@click.option("--insecure", is_flag=True, help="Allow binding to an address that others can reach.")
+@click.option("--insecure", is_flag=True, help="Allow addresses that others can reach.")
 def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insecure: bool, **options: Any) -> None:
     """Listen to SOURCES and publish what they play.
 

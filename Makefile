@@ -73,6 +73,7 @@ install:
 	$(if $(DESTDIR),grep -rlZ '^#!$(APP)/' $(APP)/bin | xargs -0r sed -i '1s|^#!$(APP)/|#!$(PREFIX)/|')
 	install -d $(APP)/share/genred $(DESTDIR)$(UNITS)/system $(DESTDIR)$(UNITS)/user $(DESTDIR)$(CONFIG)
 	install -d -m 700 $(DESTDIR)$(CONFIG)/keys
+	install -d -m 755 $(DESTDIR)$(CONFIG)/clients
 	install -m 644 README.md LICENSE daemon/PROTOCOL.md systemd/cuda.conf systemd/genred.toml $(APP)/share/genred
 	for unit in system/genred.service system/genred@.service user/genred.service; do \
 	    sed 's|/opt/genred|$(PREFIX)|g' systemd/$${unit#system/} > $(DESTDIR)$(UNITS)/$$unit || exit; done

@@ -21,7 +21,7 @@ from hypothesis import settings
 from genred.card import CARD_KEY, Horizon, ModelCard
 from genred.features import GainRule, MfccSpec, Samples
 from genred.messages import Message
-from genred.subscriber import Subscriber
+from genred.subscriber import TYPES, Subscriber
 from screens import Open, Terminal, genred_command, terminals
 
 ROOT = Path(__file__).parents[1]
@@ -246,8 +246,8 @@ def daemon(tmp_path: Path, endpoint: str) -> Iterator[Callable[..., Daemon]]:
 
 
 @contextmanager
-def subscribed(endpoint: str, *types: str, station: str = "") -> Iterator[Subscriber]:
-    with Subscriber(endpoint, types or ("hello", "estimate", "event", "status"), station) as subscriber:
+def subscribed(endpoint: str, *types: str, station: str = "", **keys: Path) -> Iterator[Subscriber]:
+    with Subscriber(endpoint, types or TYPES, station, **keys) as subscriber:
         yield subscriber
 
 

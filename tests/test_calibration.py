@@ -52,17 +52,17 @@ def test_all_folds_together_are_one_sample(tmp_path):
     """The table has the number of all tracks; the picture is drawn."""
     folder = tmp_path / "horizons"
     for number in range(5):
-        horizons.save([fold(number)], folder / f"genred-fold-{number}.json")
+        horizons.save([fold(number)], folder / f"{calibration.ROW}-fold-{number}.json")
     text = calibration.text(tmp_path, tmp_path / "RESULTS.md", folder)
     [line] = [line for line in text.splitlines() if line.startswith("| 3.0 |")]
     assert "| 1000 |" in line
     before, after = (float(cell) for cell in line.split(" | ")[3:5])
     assert before > after + 0.05
-    assert Path(tmp_path / "genred-reliability.png").stat().st_size > 1000
+    assert Path(tmp_path / f"{calibration.ROW}-reliability.png").stat().st_size > 1000
 
 
 def test_a_missing_fold_is_no_calibration(tmp_path):
     """Four fifths of the tracks are not called all of them."""
     for number in range(4):
-        horizons.save([fold(number)], tmp_path / f"genred-fold-{number}.json")
+        horizons.save([fold(number)], tmp_path / f"{calibration.ROW}-fold-{number}.json")
     assert calibration.text(tmp_path, tmp_path / "RESULTS.md", tmp_path).startswith("Not measured yet")

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from conftest import LABELS, SMALL_WINDOW, make_model
 from genred import runtime
 from genred.card import CARD_KEY, SHIPPED, Horizon, ModelCard, Result, find_model
-from genred.classifier import Classifier, Verdict, Whole
+from genred.classifier import LEAST_BATCH, Classifier, Verdict, Whole
 from genred.epoch import Window
 from genred.errors import BatchError, ModelError
 from genred.features import GainRule, MfccSpec
@@ -302,12 +304,32 @@ def test_cards_may_say_more(tmp_path: Path) -> None:
 
 
 def test_threads_and_spinning(small_model: Path) -> None:
-    """ONNX Runtime uses as many threads as it is told, and they do not burn a core while they wait."""
-    for threads in (1, 2):
-        options = Graph(small_model.read_bytes(), small_model, "cpu", threads)._session.get_session_options()
-        assert options.intra_op_num_threads == threads
-        assert options.inter_op_num_threads == 1
-        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    """ONNX Runtime runs in the thread that calls it, and burns no core while it waits."""
+    options = Graph(small_model.read_bytes(), small_model, "cpu")._session.get_session_options()
+    assert options.intra_op_num_threads == options.inter_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_batches_at_the_same_time(small_model: Path) -> None:
+    """With three threads three batches are answered at once: each waits here until all have begun."""
+    judge = Classifier(small_model, "cpu", 3)
+    together, engine = threading.Barrier(3, timeout=30), judge._engine
+    sizes: list[int] = []
+
+    class Waiting:
+        whole = engine.whole
+
+        def roll(self, due: Sequence[Window]) -> Any:
+            sizes.append(len(due))
+            together.wait()
+            return engine.roll(due)
+
+    judge._engine = Waiting()
+    many = windows(3 * LEAST_BATCH + 1)
+    verdicts = judge.judge([window(mfcc) for mfcc in many])
+    assert sorted(sizes) == [LEAST_BATCH - 1, LEAST_BATCH + 1, LEAST_BATCH + 1]
+    labels = [LABELS[i] for i in judge.probabilities(many).argmax(axis=1)]
+    assert [verdict.label for verdict in verdicts if isinstance(verdict, Verdict)] == labels
 
 
 # Where it runs

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_what_is_heard_through_something_is_judged_as_it_sounds_then(
     """Every piece passes it, on the way from the decoder to the daemon's own path: as a file of the changed sound."""
 
     def halved(pieces: Iterator[Piece]) -> Iterator[Piece]:
-        return (Piece(piece.rate_hz, piece.block[::2], piece.kept[::2]) for piece in pieces)
+        return (Piece(piece.rate_hz, piece.kept[::2]) for piece in pieces)
 
     changed = np.concatenate([piece.block[::2, 0] for piece in decode(wav)])
     through = listen_to(wav, judge, through=halved)
@@ -665,3 +666,39 @@ def test_a_file_that_vanishes(judge: Classifier, tmp_path: Path) -> None:
     """A file that is not there is an error of the source."""
     with pytest.raises(SourceError, match="no file"):
         listen_to(tmp_path / "x.wav", judge)
+
+
+# Segments
+
+
+def test_segments_of_a_file(judge: Classifier, wav: Path) -> None:
+    """They tile what was judged, have their times in the file, and are in the record with mean probabilities."""
+    timeline = listen_to(wav, judge)
+    parts = timeline.parts
+    assert parts[0].start_s == 0.0
+    assert parts[-1].end_s == pytest.approx(timeline.answers[-1].end_s)
+    assert all(one.end_s == pytest.approx(other.start_s) for one, other in pairwise(parts))
+    assert sum(part.segment.windows for part in parts) == len(timeline.answers)
+    (record, *_) = as_record(timeline)["segments"]
+    assert (record["start_s"], record["label"]) == (0.0, parts[0].segment.label)
+    assert sum(record["probabilities"].values()) == pytest.approx(1.0)
+    assert record["confidence"] == record["probabilities"][record["label"]]
+    assert "reason" not in record
+
+
+def test_segments_do_not_reach_over_epochs(judge: Classifier, tmp_path: Path) -> None:
+    """Where the rate changes one ends, and the next begins where that epoch does."""
+    files = [encode(tmp_path / f"{rate}.mp3", music(4.0, rate), rate, "libmp3lame") for rate in (48000, 32000)]
+    path = tmp_path / "both.mp3"
+    path.write_bytes(b"".join(file.read_bytes() for file in files))
+    parts = listen_to(path, judge).parts
+    assert len(parts) == 2
+    assert [part.segment.first_sample for part in parts] == [0, 0]
+    assert parts[0].end_s <= parts[1].start_s == pytest.approx(4.0, abs=0.2)
+
+
+def test_an_unsure_segment_has_no_label(tmp_path: Path, wav: Path) -> None:
+    """It is in the record with its reason, as an answer is."""
+    sure = Classifier(shy_model(tmp_path / "shy.onnx"), "cpu")
+    records = as_record(listen_to(wav, sure))["segments"]
+    assert [(record.get("label"), record["reason"]) for record in records] == [(None, "unsure")]

@@ -49,6 +49,8 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         log-level = "debug"
         dashboard = false
         insecure = true
+        key = "studio.secret"
+        allow = "clients"
         metrics = "9557"
         [[station]]
         name = "kitchen"
@@ -69,6 +71,8 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         log_level="debug",
         dashboard=False,
         insecure=True,
+        key="studio.secret",
+        allow="clients",
         metrics="9557",
     )
 
@@ -92,9 +96,9 @@ def test_thresholds_and_tags_of_their_own(tmp_path: Path) -> None:
         """,
     )
     one, other = load(path, {}).station
-    assert one == StationConfig("a", "mic:", (), Thresholds(silence_dbfs=-50, silence_s=20))
+    assert one == StationConfig("a", "mic:", signal=Thresholds(silence_dbfs=-50, silence_s=20))
     own = Thresholds(silence_dbfs=-50, silence_s=60, dead_channel_s=5)
-    assert other == StationConfig("b", "demo:", ("Wien", "public radio"), own)
+    assert other == StationConfig("b", "demo:", ("Wien", "public radio"), signal=own)
 
 
 def test_thresholds_hold_for_stations_of_the_command_line(tmp_path: Path) -> None:
@@ -216,9 +220,18 @@ def test_ipc_endpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bind", ["tcp://0.0.0.0:5557", "tcp://*:5557", "tcp://192.168.1.2:5557", "tcp://[::]:5557"])
 def test_endpoints_others_can_reach(bind: str) -> None:
-    """An address that others can reach needs --insecure, and the refusal says so."""
-    assert "--insecure" in refusal(bind=bind)
+    """An address that others can reach needs keys or --insecure, and the refusal says so."""
+    refused = refusal(bind=bind)
+    assert "keygen" in refused
+    assert "--insecure" in refused
     assert load(None, {"bind": bind, "insecure": True}).bind == bind
+    assert load(None, {"bind": bind, "key": "a.secret", "allow": "clients"}).bind == bind
+
+
+@pytest.mark.parametrize("given", [{"key": "a.secret"}, {"allow": "clients"}])
+def test_keys_go_together(given: dict[str, str]) -> None:
+    """A secret key without a folder would let nobody in, and a folder without a key everybody."""
+    assert "key and allow go together" in refusal(**given)
 
 
 @pytest.mark.parametrize("metrics", ["9557", "127.0.0.1:9557", "localhost:1", "[::1]:65535", ""])
@@ -235,7 +248,9 @@ def test_metrics_others_can_reach(metrics: str) -> None:
     assert load(None, {"metrics": metrics, "insecure": True}).metrics == metrics
 
 
-@pytest.mark.parametrize("metrics", [":9557", "0", "65536", "-1", "port", "localhost", "localhost:", "a\0b:1", "\udcff:1"])
+@pytest.mark.parametrize(
+    "metrics", [":9557", "0", "65536", "-1", "port", "localhost", "localhost:", "a\0b:1", "\udcff:1"]
+)
 def test_metrics_that_are_no_address(metrics: str) -> None:
     """They are refused before anything is bound, whatever else is allowed."""
     assert "is neither PORT nor HOST:PORT" in refusal(metrics=metrics, insecure=True)

@@ -25,7 +25,7 @@ from genred.dashboard.gauges import COLOURS, colour, letters_of
 from genred.dashboard.letters import large, larger
 from genred.dashboard.picture import farewell
 from genred.dashboard.view import ORDERS, ordered
-from genred.messages import Estimate, Hello, StationInfo, Status
+from genred.messages import Estimate, Hello, Segment, StationInfo, Status
 from genred.messages import decode as message_of
 from genred.snapshot import Mark, Snapshot, StationView
 from genred.watch import Gathering
@@ -166,6 +166,21 @@ def test_a_window_that_is_not_full_yet() -> None:
     assert "3.0 of 23.3 s, hop" in drawn(replace(one, stations=(early,)), (100, 30))
     assert "of 23.3 s" not in drawn(one, (100, 30))
     assert "of 23.3 s" not in drawn(replace(one, stations=(replace(early, stale_s=12.0),)), (100, 30))
+
+
+def test_the_note_says_for_how_long_it_has_been_the_same() -> None:
+    """Up to the newest window, though the segment was last told some seconds ago; with another epoch as it was told."""
+    one, segment = one_station(), golden("segment.json")
+    assert isinstance(segment, Segment)
+    for told, expected in (
+        (segment, "jazz for 0:23 min"),
+        (msgspec.structs.replace(segment, first_sample=segment.first_sample - 22050 * 120), "jazz for 2:23 min"),
+        (msgspec.structs.replace(segment, epoch=7, duration_s=61.0), "jazz for 1:01 min"),
+        (msgspec.structs.replace(segment, label=UNSET, confidence=UNSET, reason="unsure"), "unsure for 0:23 min"),
+    ):
+        text = drawn(replace(one, stations=(replace(one.stations[0], segment=told),)), (100, 30))
+        assert f"; {expected}" in text
+    assert " min" not in drawn(one, (100, 30)).split("last")[0]
 
 
 def test_what_is_old_is_called_stale() -> None:

@@ -16,7 +16,7 @@ from genred.errors import SourceError, SourceLost
 from genred.inputs import Input, Listing
 
 LOUD = Level(rate_hz=44100, channels=2, rms_dbfs=-18.0, peak_dbfs=-3.0, digital_silence=False)
-QUIET = Level(rate_hz=44100, channels=2, rms_dbfs=-75.0, peak_dbfs=-60.0, digital_silence=False)
+QUIET = Level(rate_hz=44100, channels=2, rms_dbfs=-85.0, peak_dbfs=-60.0, digital_silence=False)
 ZEROS = Level(rate_hz=44100, channels=2, rms_dbfs=-120.0, peak_dbfs=-120.0, digital_silence=True)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -359,3 +360,34 @@ def test_bytes_in_a_wrong_format(rate_hz: int) -> None:
     for window in windows:
         assert np.isfinite([window.level_dbfs, *window.mfcc.ravel()]).all()
     assert np.isfinite(one.peak.take_dbfs())
+
+
+# Phases
+
+
+@settings(max_examples=15)
+@given(lengths=sizes, phase=st.sampled_from([0, 8, 16]), fewest=st.sampled_from([0, 8, 16]))
+def test_a_phase_moves_the_windows(lengths: list[int], phase: int, fewest: int) -> None:
+    """All windows begin `phase` frames later, those that grow too, and are what windows there are; in any chunking."""
+    samples, geometry = music(2.5), Geometry(24, 8, fewest)
+    one = epoch(geometry=replace(geometry, phase_frames=phase))
+    missing_s = one.until_due_s
+    windows = heard(one, samples, lengths)
+    frames = MFCC(samples)
+    places = [geometry.place(number) for number in range(len(windows))]
+    assert len(windows) == (len(frames) - phase - (fewest or 24)) // 8 + 1
+    for window, (first, after) in zip(windows, places, strict=True):
+        assert window.first_frame == phase + first
+        np.testing.assert_array_equal(window.mfcc, frames[phase + first : phase + after])
+        assert window.first_sample == window.first_frame * HOP
+        assert window.samples == MFCC.spec.samples(after - first)
+    assert missing_s == pytest.approx(((phase + (fewest or 24) - 1) * HOP + N_FFT) / RATE)
+
+
+def test_progress_counts_the_phase() -> None:
+    """The first window is there when its phase and its frames are."""
+    one = epoch(geometry=Geometry(24, 8, 8, phase_frames=8))
+    one.feed(music(1.0)[: MFCC.spec.samples(8)])
+    assert one.progress == 0.5
+    one.feed(music(1.0)[: 8 * HOP])
+    assert (one.progress, one.due) == (1.0, 1)

@@ -121,6 +121,20 @@ def numbers(value: object) -> Iterator[float]:
         yield float(value)
 
 
+def test_the_fingerprint_is_of_what_answers(model, tmp_path):
+    """Other results leave it as it is, another threshold and other weights do not."""
+    copy, told = tmp_path / model.name, Classifier(model, "cpu").card
+    copy.write_bytes(model.read_bytes())
+    card.store(copy, msgspec.structs.replace(told, results=(Result("random", "log-mel", 2, 1, 0.5, 0.1, 0.9),)))
+    assert card.fingerprint(copy) == card.fingerprint(model)
+    card.store(copy, msgspec.structs.replace(told, horizons=(Horizon(told.window_frames, unsure_below=0.5),)))
+    assert card.fingerprint(copy) != card.fingerprint(model)
+    proto = onnx.load(model)
+    proto.graph.initializer[0].raw_data = bytes(len(proto.graph.initializer[0].raw_data))
+    onnx.save(proto, copy)
+    assert card.fingerprint(copy) != card.fingerprint(model)
+
+
 def test_every_number_of_the_readable_card_is_in_the_card(model):
     """The ``.md`` is the card and nothing else: change the card, and it changes."""
     model_card = Classifier(model, "cpu").card

@@ -60,24 +60,24 @@ def test_any_chunking_gives_the_same_level(lengths: list[int]) -> None:
 
 
 def test_silence_takes_3_seconds() -> None:
-    """Silence is 3 s below -70 dBFS: a hop less is none, and what is a little louder never is."""
+    """Silence is 3 s below -80 dBFS: a hop less is none, and what is a little louder never is."""
     heard = levels()
-    heard.push(steady(-69, 2 * SILENCE_HOPS))
+    heard.push(steady(-79, 2 * SILENCE_HOPS))
     assert not heard.silent
     heard = levels()
-    heard.push(steady(-71, SILENCE_HOPS - 1))
+    heard.push(steady(-81, SILENCE_HOPS - 1))
     assert not heard.silent
-    heard.push(steady(-71, 1))
+    heard.push(steady(-81, 1))
     assert heard.silent
 
 
 def test_silence_ends_a_little_above_where_it_begins() -> None:
     """A level that wavers about the threshold is one silence: it ends 3 dB above."""
     heard = levels()
-    for dbfs in (-71, -69, -71, -68):
+    for dbfs in (-81, -79, -81, -78):
         heard.push(steady(dbfs, SILENCE_HOPS))
         assert heard.silent
-    heard.push(steady(-66, SILENCE_HOPS))
+    heard.push(steady(-76, SILENCE_HOPS))
     assert not heard.silent
     assert [change.lasted_s is None for change in heard.changes] == [True, False]
 

@@ -4,8 +4,9 @@ import mmap
 import time
 
 import pytest
+from msgspec import UNSET
 
-from genred.load import Load, memory_bytes
+from genred.load import CALM_S, Load, Overload, memory_bytes
 
 BALLAST = 50_000_000
 
@@ -38,3 +39,24 @@ def test_uptime_and_subscriptions() -> None:
     assert 0 <= first.uptime_s <= second.uptime_s < 1
     assert (first.subscriptions, second.subscriptions) == (3, 4)
     assert first.memory_mb > 10
+
+
+def test_an_overload_is_told_once_and_its_end_too() -> None:
+    """It begins with the first window that was late, and is over after a while without one; both are said once."""
+    overload = Overload()
+    assert overload.look(0, 0.0) == overload.text == ""
+    assert "cannot keep up" in overload.look(3, 1.0)
+    assert "cannot keep up" in overload.text
+    assert overload.look(2, 2.0) == overload.look(0, 3.0) == ""
+    assert overload.text
+    assert overload.look(0, 2.0 + CALM_S - 0.1) == ""
+    assert overload.look(0, 2.0 + CALM_S) == "the machine keeps up again; it has skipped 5 windows"
+    assert overload.text == overload.look(0, 99.0) == ""
+    assert "cannot keep up" in overload.look(1, 100.0)
+    assert overload.look(0, 200.0).endswith("it has skipped 1 window")
+
+
+def test_an_overload_is_in_the_status() -> None:
+    """While it lasts; else nothing is said of it."""
+    assert Load().take(0, overloaded=True).overloaded is True
+    assert Load().take(0).overloaded is UNSET

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from conftest import ROOT, identities_hold
-from genred import health, messages, publisher
+from genred import door, health, messages, publisher
 from genred.config import DEFAULT_ENDPOINT, THRESHOLDS
 from genred.messages import (
     Claim,
@@ -33,6 +33,8 @@ from genred.messages import (
     Message,
     Model,
     Process,
+    Segment,
+    Smoothed,
     StationInfo,
     Status,
     counted,
@@ -45,7 +47,7 @@ from genred.messages import (
 GOLDEN = Path(__file__).parent / "golden"
 PROTOCOL = (ROOT / "daemon" / "PROTOCOL.md").read_text()
 SCHEMA: dict[str, Any] = json.loads((ROOT / "daemon" / "genred" / "schema.json").read_bytes())
-MESSAGES = (Hello, Estimate, Event, Status)
+MESSAGES = (Hello, Estimate, Segment, Event, Status)
 BOOT = "5f0c2d9a7be14c6e9d3f1a8b40c7e215"
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
@@ -105,6 +107,12 @@ EXPECTED: dict[str, Message] = {
         probabilities=dict(
             zip(GENRES, (0.125, 0.0625, 0.015625, 0.0, 0.0, 0.75, 0.0, 0.015625, 0.0, 0.03125), strict=True)
         ),
+        smoothed=Smoothed(
+            label="jazz",
+            confidence=0.5,
+            probabilities=dict(zip(GENRES, (0.375, 0.0625, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0625), strict=True)),
+            delay_s=5.5,
+        ),
         level_dbfs=-38.25,
         gain_db=18.0,
         lost_ms=50.0,
@@ -147,6 +155,40 @@ EXPECTED: dict[str, Message] = {
         lost_ms=0.0,
         skipped=0,
         latency_ms=3.25,
+    ),
+    "segment": Segment(
+        boot=BOOT,
+        station="kitchen",
+        seq=9,
+        time="2026-03-01T12:02:27.004212Z",
+        phase="start",
+        number=3,
+        epoch=1,
+        first_sample=2048000,
+        last_sample=2561535,
+        duration_s=513536 / 22050,
+        began_at="2026-03-01T12:02:03.660434Z",
+        label="jazz",
+        confidence=0.625,
+        probabilities=dict(zip(GENRES, (0.25, 0.0625, 0.0, 0.0, 0.0, 0.625, 0.0, 0.0, 0.0, 0.0625), strict=True)),
+        windows=13,
+        delay_s=513535 / 22050,
+    ),
+    "segment-unsure": Segment(
+        boot=BOOT,
+        station="tape",
+        seq=4,
+        time="2026-03-01T12:00:58.500000Z",
+        phase="end",
+        number=0,
+        epoch=0,
+        first_sample=0,
+        last_sample=881999,
+        duration_s=40.0,
+        probabilities=dict.fromkeys(GENRES[:2], 0.125) | dict.fromkeys(GENRES[2:], 0.09375),
+        reason="unsure",
+        windows=31,
+        delay_s=24.5,
     ),
     "event-state": Event(
         boot=BOOT,
@@ -411,6 +453,11 @@ def test_protocol_numbers_are_the_codes() -> None:
     assert f"at most once in {1000 * publisher.REPEAT_S:.0f} ms" in PROTOCOL
     assert f"about {publisher.HIGH_WATER} messages" in PROTOCOL
     assert f"more than {publisher.MOST_SUBSCRIPTION_BYTES} bytes" in PROTOCOL
+    assert f"({publisher.MOST_BYTES_WITH_KEYS} with keys)" in PROTOCOL
+    assert publisher.MOST_SUBSCRIBED_BYTES == 1_000_000
+    assert "together may have a million bytes" in PROTOCOL
+    assert f"wait {publisher.REJOIN_S:g} s" in PROTOCOL
+    assert f"after {door.HANDSHAKE_MS // 1000} s" in PROTOCOL
     identities = re.findall("``(.*?)``", Counters.__doc__ or "")
     assert len(identities) == 3
     squeezed = re.sub(" +", " ", PROTOCOL)
@@ -623,6 +670,7 @@ def test_topics_close_with_a_slash() -> None:
     assert {name: topic_of(message) for name, message in EXPECTED.items() if "-" not in name} == {
         "hello": "hello/",
         "estimate": "estimate/kitchen/",
+        "segment": "segment/kitchen/",
         "status": "status/kitchen/",
     }
     assert topic_of(EXPECTED["event-clock-step"]) == "event/"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from msgspec import UNSET
@@ -11,6 +13,7 @@ from genred.classifier import Classifier, Verdict
 from genred.clock import UtcClock
 from genred.epoch import Epoch
 from genred.messages import StationInfo, decode, encode
+from genred.segments import Segment, Smooth
 from genred.station import Due
 from rig import GEOMETRY, HOP, PROCESS, SPAN, SPEC, FakeSource, Rig, new_early_epoch, new_epoch
 from test_worker import ROCK
@@ -65,6 +68,34 @@ def test_an_estimate(rig: Rig) -> None:
     assert estimate.level_dbfs == one.window.level_dbfs == pytest.approx(-20, abs=2)
     assert estimate.gain_db == one.window.gain_db
     assert estimate.skipped == 2
+
+
+def test_a_smoothed_answer_is_in_the_estimate(rig: Rig) -> None:
+    """With its label and that one's mean, or with the reason why it has none; how late it is, in any case."""
+    one = due(rig)
+    for smooth, expected in (
+        (Smooth("pop", {"rock": 0.6, "pop": 0.4}, 3.0), ("pop", 0.4, UNSET)),
+        (Smooth(None, {"rock": 0.6, "pop": 0.4}, 3.0), (UNSET, UNSET, "unsure")),
+    ):
+        smoothed = reports.estimate(one, ROCK, smooth).smoothed
+        assert smoothed is not UNSET
+        assert (smoothed.label, smoothed.confidence, smoothed.reason) == expected
+        assert (smoothed.probabilities, smoothed.delay_s) == ({"rock": 0.6, "pop": 0.4}, 3.0)
+
+
+def test_a_segment(rig: Rig) -> None:
+    """What was told of it, and when its first sample sounded: so many samples before the newest window's last."""
+    one, utc = due(rig), UtcClock()
+    assert one.heard_s is not None
+    first = one.window.last_sample - 500
+    told = Segment("start", 2, "rock", {"rock": 0.9, "pop": 0.1}, 7, first, one.window.last_sample - 100, 0.25)
+    segment = reports.segment(one, told, utc)
+    assert (segment.station, segment.phase, segment.number, segment.epoch, segment.windows) == ("s", "start", 2, 0, 7)
+    assert (segment.label, segment.confidence, segment.reason, segment.delay_s) == ("rock", 0.9, UNSET, 0.25)
+    assert segment.duration_s == pytest.approx(401 / 2000)
+    assert segment.began_at == utc.text(one.heard_s - 0.25)
+    nameless = reports.segment(replace(one, heard_s=None), replace(told, label=None), utc)
+    assert (nameless.label, nameless.confidence, nameless.reason, nameless.began_at) == (UNSET, UNSET, "unsure", UNSET)
 
 
 @pytest.mark.parametrize("clock", ["device", "arrival", "none"])

@@ -228,6 +228,17 @@ def test_of_a_growing_window_only_what_is_new_is_convolved(folder: Path, name: s
     assert lengths == [48, *[edge + far.pooling, *([edge] if far.left else [])] * 3]
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_shorter_windows_after_a_longer_one(folder: Path, name: str) -> None:
+    """Batches that are answered at the same time may keep a later window's steps first: an earlier one is whole."""
+    rolling, past = engine(name, folder), Past()
+    mfcc, pooling = frames(WINDOW, NETS[name].n_mfcc, 0), rolling.reach.pooling
+    for n in (WINDOW // pooling, 1, 2, 3):
+        rolled = rolling.roll([window(mfcc, 0, past, n * pooling)])
+        np.testing.assert_allclose(rolled, rolling.whole(mfcc[: n * pooling][None]), atol=TOLERANCE)
+        rolling.roll([window(mfcc, 0, past)])
+
+
 def test_a_new_epoch_starts_empty(folder: Path) -> None:
     """After a reset nothing of the old epoch is used, though the frame numbers would fit."""
     rolling = engine("like the paper's", folder)
@@ -321,15 +332,30 @@ def test_hops_between_steps_are_refused(tmp_path: Path) -> None:
             judge.check_hop(hop)
 
 
-def test_both_parts_have_the_threads_that_are_set(tmp_path: Path) -> None:
-    """What a window is rolled through runs in one thread unless told otherwise, and does not spin."""
+def test_both_parts_run_in_the_thread_that_calls(tmp_path: Path) -> None:
+    """Whatever a window is rolled through takes one thread, and does not spin."""
+    judge = Classifier(NETS["like the paper's"].write(tmp_path / "net.onnx", WINDOW), "cpu", 2)
+    rolling: Any = judge._engine
+    for part in (rolling._convolve, rolling._recur):
+        options = part._session.get_session_options()
+        assert options.intra_op_num_threads == options.inter_op_num_threads == 1
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.parametrize("stations", [3, 9, 80])
+def test_threads_change_no_answer(tmp_path: Path, stations: int) -> None:
+    """Batches that are answered at the same time have the answers of one thread, also several windows of one epoch."""
     path = NETS["like the paper's"].write(tmp_path / "net.onnx", WINDOW)
-    for judge, threads in ((Classifier(path, "cpu"), 1), (Classifier(path, "cpu", 2), 2)):
-        rolling: Any = judge._engine
-        for part in (rolling._convolve, rolling._recur):
-            options = part._session.get_session_options()
-            assert options.intra_op_num_threads == threads
-            assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    one, four = Classifier(path, "cpu"), Classifier(path, "cpu", 4)
+    tracks = [frames(WINDOW + 160, 20, seed) for seed in range(stations)]
+    here, there = ([Past() for _ in tracks] for _ in range(2))
+    for first in range(0, 160, 32):
+        due = [
+            [window(track, at, past) for track, past in zip(tracks, pasts, strict=True) for at in (first, first + 16)]
+            for pasts in (here, there)
+        ]
+        for a, b in zip(one.judge(due[0]), four.judge(due[1]), strict=True):
+            assert a.probabilities == pytest.approx(b.probabilities, abs=TOLERANCE)  # type: ignore[union-attr]
 
 
 def test_models_without_a_geometry_take_any_hop(tmp_path: Path) -> None:
@@ -369,4 +395,4 @@ def test_a_window_that_cannot_be_whole_steps(tmp_path: Path) -> None:
     for horizons, frames in (((Horizon(100),), 100), ((Horizon(28), Horizon(96)), 28)):
         odd = msgspec.structs.replace(card, window_frames=horizons[-1].frames, horizons=horizons)
         with pytest.raises(ValueError, match=f"{frames} frames are not a multiple of the 8"):
-            rolling_engine(odd, lambda _part: lambda batch: batch, b"")
+            rolling_engine(odd, lambda _part: lambda batch: batch, b"", 4_000)

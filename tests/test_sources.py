@@ -861,7 +861,7 @@ def test_a_stream_stays_as_wide_as_it_began() -> None:
     left, right = np.float32([1, 0]), np.float32([0, 0.5])
     both = np.stack([left, right], axis=1)
     mix = both.mean(axis=1, keepdims=True)
-    stereo_piece, mono_piece = Piece(8000, mix, both), Piece(8000, mix, mix)
+    stereo_piece, mono_piece = Piece(8000, both), Piece(8000, mix)
     assert (stereo_piece.width, mono_piece.width) == (2, 1)
     assert np.array_equal(stereo_piece.of_width(2), both)
     assert np.array_equal(stereo_piece.of_width(1), mix)

@@ -11,7 +11,7 @@ from genred.clock import UtcClock
 from genred.config import Thresholds
 from genred.messages import Counters, Event, State
 from genred.ring import Block
-from genred.sources import Clock
+from genred.sources import Clock, Stamp
 from genred.station import CONNECTED_S, LOOK_S, STALLED_S, Due
 from rig import BLOCK_S, DELAY_S, HOP, PROCESS, SPAN, FakeSource, Rig, new_epoch
 
@@ -404,6 +404,22 @@ def test_newest_wins() -> None:
     assert due.window.number == windows - 1
     assert rig.station.counters()[0].skipped == windows - 1
     assert rig.station.counters()[0].due == windows
+
+
+def test_what_comes_in_a_lump_is_not_late() -> None:
+    """A server that sends many windows at once makes a station skip, but not the machine too slow."""
+    lump, late = Rig(FakeSource("arrival")), Rig(FakeSource("arrival"))
+    for rig in (lump, late):
+        rig.connect()
+    assert lump.intake is not None
+    lump.intake.ring.write(lump.noise(5 * 2000))
+    lump.intake.stamps.append(Stamp(lump.intake.ring.written, lump.now_s, lump.now_s))
+    late.deliver(5.0)
+    for rig in (lump, late):
+        rig.listen()
+    windows = (5 * 2000 - SPAN) // HOP + 1
+    assert lump.station.counters()[0].skipped == late.station.counters()[0].skipped == windows - 1
+    assert (lump.station.late, late.station.late) == (0, windows - 1)
 
 
 def test_what_can_wait_skips_nothing() -> None:

@@ -18,6 +18,9 @@ ENDPOINT = "tcp://127.0.0.1:5557"
 HELLO, ESTIMATE, STATUS, EVENT = (
     decode((GOLDEN / f"{name}.json").read_bytes()) for name in ("hello", "estimate", "status", "event-state")
 )
+assert isinstance(ESTIMATE, Estimate)
+SMOOTHED, ESTIMATE = ESTIMATE, replace(ESTIMATE, smoothed=msgspec.UNSET)
+SEGMENT = decode((GOLDEN / "segment.json").read_bytes())
 BOOT = HELLO.boot
 
 
@@ -172,6 +175,26 @@ def test_a_long_hop_leaves_no_gaps() -> None:
     assert seen(history, 100 * SLOT_S).past[-4:] == (None, *[Mark("jazz", 0.75)] * 3)
     hear(60, 110 * SLOT_S, epoch=2)
     assert seen(history, 110 * SLOT_S).past[-2:] == (None, Mark("jazz", 0.75))
+
+
+def test_the_past_is_of_smoothed_labels() -> None:
+    """Where an estimate has a smoothed answer, that is its column: its mean, or that it is unsure."""
+    history = History()
+    history.heard(SMOOTHED, 10 * SLOT_S)
+    assert SMOOTHED.smoothed is not msgspec.UNSET
+    unsure = replace(SMOOTHED.smoothed, label=msgspec.UNSET, confidence=msgspec.UNSET, reason="unsure")
+    history.heard(replace(SMOOTHED, smoothed=unsure), 11 * SLOT_S)
+    assert seen(history, 11 * SLOT_S).past == (Mark("jazz", 0.5), Mark("unsure", 0.0))
+
+
+def test_the_segment_that_goes_on_is_seen() -> None:
+    """From its start to its end, but not after the daemon was started again, which has others."""
+    _, snapshot = after(HELLO, STATUS, SEGMENT)
+    assert snapshot.stations[0].segment == SEGMENT
+    _, snapshot = after(HELLO, STATUS, SEGMENT, replace(SEGMENT, phase="end"))
+    assert snapshot.stations[0].segment is None
+    _, snapshot = after(HELLO, STATUS, SEGMENT, replace(HELLO, boot="other"), replace(STATUS, boot="other"))
+    assert snapshot.stations[0].segment is None
 
 
 def test_the_past_of_many_is_small() -> None:

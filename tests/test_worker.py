@@ -14,7 +14,7 @@ from genred.classifier import Verdict
 from genred.clock import UtcClock
 from genred.epoch import Window
 from genred.errors import BatchError
-from genred.messages import Counters, Estimate, Event, Hello, Message, Model, Status, encode
+from genred.messages import Counters, Estimate, Event, Hello, Message, Model, Segment, Status, encode
 from genred.snapshot import Snapshot, StationView
 from genred.worker import Worker
 from rig import DELAY_S, HOP, SPAN, SPEC, FakeSource, Rig, new_early_epoch
@@ -33,6 +33,7 @@ HELLO = Hello(
     stations=(),
 )
 ROCK = Verdict("rock", 0.9, {"rock": 0.9, "pop": 0.1})
+POP = Verdict("pop", 0.9, {"rock": 0.1, "pop": 0.9})
 
 
 class FakePublisher:
@@ -59,6 +60,8 @@ class FakePublisher:
 
 class FakeClassifier:
     """Answers as a test says; `busy` is what happens meanwhile."""
+
+    at_once = 16
 
     def __init__(self) -> None:
         self.verdict_of: Callable[[Window], Verdict | BatchError] = lambda _: ROCK
@@ -156,6 +159,105 @@ def test_latency_is_from_the_hand_over(desk: Desk) -> None:
         handed_over_s, heard_s = [times for times in desk.publisher.times if times != (None, None)][-1]
         assert handed_over_s == pytest.approx(rig.now_s + DELAY_S)
         assert heard_s == pytest.approx(rig.now_s + DELAY_S, abs=0.02)
+
+
+# Segments
+
+
+def heard(segments: Sequence[Segment]) -> list[tuple[str, int, object]]:
+    return [(segment.phase, segment.number, segment.label) for segment in segments if segment.phase != "update"]
+
+
+def test_a_change_of_genre_is_a_segment(desk: Desk) -> None:
+    """One ends where the other begins; estimates have the smoothed answer."""
+    desk.classifier.verdict_of = lambda window: ROCK if window.number < 30 else POP
+    desk.play(4.0)
+    told, estimates = desk.publisher.take(Segment), desk.publisher.take(Estimate)
+    assert heard(told) == [("start", 0, "rock"), ("end", 0, "rock"), ("start", 1, "pop")]
+    _, end, start = told
+    assert end.last_sample + 1 == start.first_sample == pytest.approx(30 * HOP + SPAN / 2, abs=2 * HOP)
+    assert (start.station, start.epoch) == ("s0", 0)
+    assert estimates[-1].label == "pop"
+    smoothed = [e.smoothed for e in estimates if e.smoothed is not UNSET]
+    assert len(smoothed) == len([e for e in estimates if e.label is not UNSET])
+    assert {one.label for one in smoothed} == {"rock"}  # that it holds for some seconds
+    assert smoothed[0].delay_s < smoothed[-1].delay_s
+
+
+def test_the_snapshot_has_the_segment_that_goes_on() -> None:
+    """As long as it does."""
+    rig = Rig(FakeSource("none", live=False, finite=True))
+    desk = Desk(rig)
+    rig.connect()
+    rig.deliver(0.4)
+    desk.worker.round()
+    (start,) = desk.publisher.take(Segment)
+    assert desk.worker.snapshot.stations[0].segment == start
+    rig.end("ended", "")
+    desk.worker.round()
+    assert desk.worker.snapshot.finished
+    assert desk.worker.snapshot.stations[0].segment is None
+
+
+@pytest.mark.parametrize("end", ["lost", "ended"])
+def test_a_source_that_goes_ends_its_segment(end: str) -> None:
+    """At once, though no window comes any more; the snapshot has none then."""
+    rig = Rig()
+    desk = Desk(rig)
+    rig.connect()
+    desk.play(1.0)
+    (start,) = desk.publisher.take(Segment)
+    rig.end(end, "gone")  # type: ignore[arg-type]
+    desk.worker.round()
+    (told,) = desk.publisher.take(Segment)
+    assert (told.phase, told.number, told.first_sample) == ("end", 0, start.first_sample)
+    assert told.last_sample == [e.last_sample for e in desk.publisher.take(Estimate) if e.label is not UNSET][-1]
+    desk.worker.round()
+    assert desk.publisher.take(Segment) == []
+
+
+def test_a_new_epoch_ends_a_segment(desk: Desk) -> None:
+    """Its samples count from 0 again, the station's segments go on being counted; what was smoothed is forgotten."""
+    desk.play(1.0)
+    desk.classifier.verdict_of = lambda _: POP
+    desk.rigs[0].connect(2000, channels=2)
+    desk.play(1.0)
+    told = desk.publisher.take(Segment)
+    assert heard(told) == [("start", 0, "rock"), ("end", 0, "rock"), ("start", 1, "pop")]
+    assert [segment.epoch for segment in told] == [0, 0, 1]
+    assert told[-1].first_sample == 0
+    first = next(e for e in desk.publisher.take(Estimate) if e.epoch == 1 and e.smoothed is not UNSET)
+    assert first.smoothed is not UNSET
+    assert (first.smoothed.label, first.smoothed.probabilities) == ("pop", POP.probabilities)
+
+
+def test_silence_ends_a_segment(desk: Desk) -> None:
+    """An estimate that says silence has no smoothed answer; after it a segment begins anew."""
+    desk.classifier.verdict_of = lambda window: Verdict(reason="silence") if 5 <= window.number < 8 else ROCK
+    desk.play(1.5)
+    assert heard(desk.publisher.take(Segment)) == [("start", 0, "rock"), ("end", 0, "rock"), ("start", 1, "rock")]
+    assert {e.smoothed for e in desk.publisher.take(Estimate) if e.reason == "silence"} == {UNSET}
+
+
+def test_stations_have_segments_of_their_own() -> None:
+    """What one plays is no evidence for another."""
+    desk = Desk(Rig(), Rig())
+    for rig in desk.rigs:
+        rig.connect()
+    desk.play(1.0)
+    assert [(s.station, s.phase, s.number) for s in desk.publisher.take(Segment)] == [
+        ("s0", "start", 0),
+        ("s1", "start", 0),
+    ]
+
+
+def test_the_end_of_the_daemon_ends_segments(desk: Desk) -> None:
+    """Who writes down what was played gets the last ones, too."""
+    desk.play(1.0)
+    desk.publisher.take(Segment)
+    desk.worker.start()
+    desk.worker.end(10.0)
+    assert heard(desk.publisher.take(Segment)) == [("end", 0, "rock")]
 
 
 def test_warming_up(desk: Desk) -> None:
@@ -311,6 +413,29 @@ def test_a_slow_classifier(desk: Desk, hops: float) -> None:
     assert counters.due == counters.published + counters.skipped
     assert counters.skipped == pytest.approx(max(hops - 1, 0) * (len(lags) - 1), abs=1)
     assert desk.publisher.take(Estimate)[-1].skipped == counters.skipped
+
+
+def test_a_machine_that_cannot_keep_up_says_so_and_skips_fairly() -> None:
+    """Each round takes three hops: every station skips as much as every other, and event, status and snapshot tell."""
+    desk = Desk(*(Rig() for _ in range(5)))
+    for rig in desk.rigs:
+        rig.connect()
+        rig.wait(-60.0)  # what is delivered lies in the past
+    desk.play(0.5)
+    assert not desk.worker.snapshot.remark
+    for _ in range(8):
+        for rig in desk.rigs:
+            rig.deliver(3 * HOP / SPEC.sample_rate)
+        desk.worker.round()
+    skipped = [rig.station.counters()[0].skipped for rig in desk.rigs]
+    assert skipped == [16] * 5
+    desk.worker._status_due_s = 0.0
+    desk.worker.round()
+    (event,) = [event for event in desk.publisher.take(Event) if event.event == "overload"]
+    assert "cannot keep up" in event.text
+    assert event.station is UNSET
+    assert desk.publisher.take(Status)[-1].process.overloaded is True
+    assert desk.worker.snapshot.remark == event.text
 
 
 def test_overruns_of_a_worker_that_is_very_late(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,11 @@ from .features import Doubles, Frames
 from .messages import Reason, plain
 from .rolling import Rolling, Run, in_batches, rolling_engine
 from .runtime import Array, Graph, Provider, check_weights, choose, lacks_memory, quiet_stderr, read
+from .segments import Heard
 
-_MAX_BATCH = 32  # windows: bounds memory, and how long others wait
+BATCH = {"cpu": 16, "cuda": 256}  # windows: what runs best, bounds memory, and how long others wait
+LEAST_BATCH = 4  # windows: smaller ones cost more than a second core wins
+CONVOLVED = {"cpu": 4_000, "cuda": 256_000}  # frames at once: bounds memory, and on a CPU more is not faster
 
 
 class Engine(Protocol):
@@ -48,17 +52,25 @@ class Whole:
 
     def roll(self, windows: Sequence[Window]) -> Array:
         """Answer each window by a whole pass."""
-        return np.stack(in_batches(self.whole, [window.mfcc for window in windows]))
+        return np.stack(in_batches(self.whole, [window.mfcc for window in windows], most=len(windows)))
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one window: a label, or the `reason` why there is none. ``unsure`` has its probabilities."""
+    """The answer to one window: a label, or the `reason` why there is none. ``unsure`` has its probabilities.
+
+    `unsure_below` is what the greatest of them had to reach.
+    """
 
     label: str | None = None
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
     reason: Reason | None = None
+    unsure_below: float = 0.0
+
+    def heard(self, window: Window, sample_rate: int) -> Heard:
+        """Return it as that of `window`, whose samples are counted at `sample_rate`, for segments."""
+        return Heard(window.first_sample, window.last_sample, sample_rate, self.probabilities, self.unsure_below)
 
     @property
     def likeliest(self) -> str | None:
@@ -75,13 +87,15 @@ class Classifier:
     provider : {"auto", "cuda", "cpu"}
         ``cuda`` must truly be in use; ``auto`` tries it only where the driver's library loads.
     threads : int
-        Of ONNX Runtime.
+        Batches answered at the same time. Each runs in one thread: the steps of an LSTM are too short to be shared.
 
     Attributes
     ----------
     card : ModelCard
     provider : str
         ``cuda`` or ``cpu``: what runs.
+    at_once : int
+        Windows that are best given together.
     choice, passes : str
         One line: what was chosen and why; how windows are answered.
     digest : str
@@ -97,21 +111,25 @@ class Classifier:
         content = read(path)
         self.name = plain(path.stem)
         self.digest = hashlib.sha256(content).hexdigest()
-        graph, self.choice = choose(content, path, provider, threads)
+        graph, self.choice = choose(content, path, provider)
         self.provider = graph.provider
+        self._batch, self._threads = BATCH[self.provider], threads
+        self._pool = ThreadPoolExecutor(threads, "model") if threads > 1 else None
+        self.at_once = self._batch * threads
         self.card = _card(graph, path)
         check_weights(content, path)
         self._engine: Engine = Whole(graph)
         self._check_shapes(path)
         try:
-            self._engine = rolling_engine(self.card, partial(self._part, path, threads), content)
+            open_part = partial(self._part, path)
+            self._engine = rolling_engine(self.card, open_part, content, CONVOLVED[self.provider])
             self.passes = f"rolling windows, in steps of {self._engine.reach.pooling} frames"
         except ValueError as error:
             self.passes = f"whole windows: {error}"
 
-    def _part(self, path: Path, threads: int, content: bytes) -> Graph:
+    def _part(self, path: Path, content: bytes) -> Graph:
         """Open a part of the model where the whole of it runs."""
-        part = Graph(content, path, self.provider, threads)
+        part = Graph(content, path, self.provider)
         if part.provider != self.provider:
             raise ValueError(f"a part of the model runs on {part.provider} only")
         return part
@@ -155,9 +173,12 @@ class Classifier:
         """Answer each window; silence is answered without asking the network."""
         verdicts: list[Verdict | BatchError] = [Verdict(reason="silence")] * len(windows)
         sounding = [i for i, window in enumerate(windows) if not window.silent]
-        for start in range(0, len(sounding), _MAX_BATCH):
-            batch = sounding[start : start + _MAX_BATCH]
-            for i, verdict in zip(batch, self._judge_batch([windows[i] for i in batch]), strict=True):
+        size = min(max(-(-len(sounding) // self._threads), LEAST_BATCH), self._batch)
+        batches = [sounding[start : start + size] for start in range(0, len(sounding), size)]
+        run = self._pool.map if self._pool and len(batches) > 1 else map
+        answers = run(self._judge_batch, [[windows[i] for i in batch] for batch in batches])
+        for batch, answer in zip(batches, answers, strict=True):
+            for i, verdict in zip(batch, answer, strict=True):
                 verdicts[i] = verdict
         return verdicts
 
@@ -178,14 +199,20 @@ class Classifier:
         """
         best = int(probabilities.argmax())
         by_label = dict(zip(self.card.labels, probabilities.tolist(), strict=True))
-        if probabilities[best] < (horizon or self.card.horizons[-1]).unsure_below:
-            return Verdict(probabilities=by_label, reason="unsure")
-        return Verdict(self.card.labels[best], float(probabilities[best]), by_label)
+        least = (horizon or self.card.horizons[-1]).unsure_below
+        if probabilities[best] < least:
+            return Verdict(probabilities=by_label, reason="unsure", unsure_below=least)
+        return Verdict(self.card.labels[best], float(probabilities[best]), by_label, unsure_below=least)
 
     def claim(self) -> Result | None:
         """Return the result of the filtered split, which does not flatter, else the one that the card puts first."""
         filtered = [result for result in self.card.results if result.split == "filtered"]
         return next(iter([*filtered, *self.card.results]), None)
+
+    @property
+    def step_frames(self) -> int:
+        """Frames of one step of the engine: windows begin at multiples of it."""
+        return self._engine.reach.pooling if isinstance(self._engine, Rolling) else 1
 
     def check_hop(self, hop_frames: int) -> None:
         """Refuse hops at which no window would begin with a step of the engine.
@@ -194,11 +221,11 @@ class Classifier:
         ------
         ConfigError
         """
-        pooling = self._engine.reach.pooling if isinstance(self._engine, Rolling) else 1
-        if hop_frames % pooling:
-            below = max(hop_frames // pooling, 1) * pooling
+        step = self.step_frames
+        if hop_frames % step:
+            below = max(hop_frames // step, 1) * step
             raise ConfigError(
-                f"--hop {hop_frames}: {self.name} makes one step of {pooling} frames, and windows must begin with one;"
+                f"--hop {hop_frames}: {self.name} makes one step of {step} frames, and windows must begin with one;"
                 f" use a multiple, as {below}"
             )
 

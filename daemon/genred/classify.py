@@ -12,6 +12,7 @@ from .classifier import Classifier, Verdict
 from .epoch import Epoch, Geometry, Window
 from .errors import BatchError, SourceError
 from .features import Mfcc
+from .segments import Heard, Segment, Tracker
 from .sources.file import check, decode
 from .sources.frames import Piece
 
@@ -32,6 +33,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A segment that has ended; times count from the beginning of the file."""
+
+    segment: Segment
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class Timeline:
     """Everything there is to say about a file.
 
@@ -39,6 +49,8 @@ class Timeline:
     ----------
     seconds : float
         Length of its audio.
+    parts : list of Part
+        Its segments, as the daemon would tell their ends.
     overall : Verdict
         Mean probability over the full windows that have one; if none has, that of the longest window that has; else
         the reason why there is none.
@@ -51,6 +63,7 @@ class Timeline:
     path: Path
     seconds: float
     answers: list[Answer]
+    parts: list[Part]
     overall: Verdict
     narrow_band: bool
     nonfinite: int
@@ -93,6 +106,9 @@ class _Listening:
         self._undecoded = self._failed = 0
         self._epochs: list[Epoch] = []
         self._answers: list[Answer] = []
+        self._tracker = Tracker()
+        self._before_s = 0.0  # of the epoch that it follows
+        self._parts: list[Part] = []
 
     def timeline(self) -> Timeline:
         pending: list[tuple[float, Window]] = []
@@ -102,10 +118,12 @@ class _Listening:
                 self._judge(pending)
                 pending = []
         self._judge(pending)
+        self._note(self._tracker.end())
         return Timeline(
             path=self._path,
             seconds=_seconds(self._epochs),
             answers=self._answers,
+            parts=self._parts,
             overall=self._overall(),
             narrow_band=any(epoch.narrow_band for epoch in self._epochs),
             nonfinite=sum(epoch.nonfinite for epoch in self._epochs),
@@ -144,6 +162,21 @@ class _Listening:
             start_s, end_s = (before_s + at / rate for at in (window.first_sample, window.last_sample + 1))
             bare = replace(window, mfcc=window.mfcc[:0].copy())  # the frames of an hour would be 300 MB
             self._answers.append(Answer(bare, verdict, start_s, end_s))
+            self._follow(before_s, verdict.heard(bare, rate))
+
+    def _follow(self, before_s: float, heard: Heard) -> None:
+        if before_s != self._before_s:
+            self._note(self._tracker.end())
+            self._before_s = before_s
+        self._note(self._tracker.hear(heard)[1])
+
+    def _note(self, told: list[Segment]) -> None:
+        """Keep the segments that have ended."""
+        rate = self._mfcc.spec.sample_rate
+        for segment in told:
+            if segment.phase == "end":
+                start_s, end_s = (self._before_s + at / rate for at in (segment.first_sample, segment.last_sample + 1))
+                self._parts.append(Part(segment, start_s, end_s))
 
     def _overall(self) -> Verdict:
         judged = [answer for answer in self._answers if answer.verdict.probabilities]

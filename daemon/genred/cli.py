@@ -31,9 +31,11 @@ PROVIDERS = click.Choice(["auto", "cuda", "cpu"])
 LOG_LEVELS = click.Choice(["debug", "info", "warning", "error"])
 FILE = click.Path(readable=False)  # who reads it tells whether it can be read
 PATH = click.Path(readable=False, path_type=Path)
-TYPES = click.Choice(["hello", "estimate", "event", "status"])
+TYPES = click.Choice(["hello", "estimate", "segment", "event", "status"])
 HOP = click.IntRange(1, 100_000)
 MODEL = "Its own network, genred; the paper's, crnn; or an ONNX file with a genred card.  [default: genred]"
+KEY = click.option("--key", type=FILE, default="", help="For a daemon with keys: your own secret one.")
+SERVER_KEY = click.option("--server-key", type=FILE, default="", help="For a daemon with keys: its public one.")
 
 
 class _Commands(click.Group):
@@ -132,6 +134,7 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
 @click.option("--bind", help=f"Where to publish: tcp://HOST:PORT or ipc://PATH.  [default: {DEFAULT_ENDPOINT}]")
 @click.option("--model", type=FILE, help=MODEL)
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Of the model.  [default: 1; with many stations, all]")
 @click.option("--hop", type=HOP, help="Frames between two answers.  [default: 40, 0.93 s]")
 @click.option(
     "--require",
@@ -143,7 +146,9 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
 @click.option("--config", type=PATH, help="TOML with the same words; options here win.")
 @click.option("--log-level", type=LOG_LEVELS, help="The least that is logged.  [default: info]")
 @click.option("--no-dashboard", is_flag=True, help="Plain log lines, also on a terminal.")
-@click.option("--insecure", is_flag=True, help="Allow addresses that others can reach.")
+@click.option("--key", type=FILE, help="Secret key file of the daemon; goes with --allow.")
+@click.option("--allow", type=FILE, metavar="FOLDER", help="Public keys of those who may subscribe; it is watched.")
+@click.option("--insecure", is_flag=True, help="Allow addresses where anyone can read, without keys.")
 def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insecure: bool, **options: Any) -> None:
     """Listen to SOURCES and publish what they play.
 
@@ -154,6 +159,7 @@ def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insec
 
     \b
     genred run kitchen=mic: hall=mic:2?channels=3,4
+    genred run --bind 'tcp://*:5557' --key studio.secret --allow clients mic:
     rtl_fm -f 98.5M -M wbfm -r 48k | genred run '-?rate=48000&channels=1'
     """
     overrides = {key.replace("_", "-"): value for key, value in options.items() if value is not None}
@@ -218,35 +224,60 @@ def _serve(settings: Config, reread: Callable[[], Config] | None) -> None:
 @click.option("--station", default="", help="Only of this one.")
 @click.option("--type", "types", multiple=True, type=TYPES, help="Only of this type; may be given again.")
 @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | None) -> None:
+@KEY
+@SERVER_KEY
+def listen(endpoint: str, station: str, types: tuple[str, ...], count: int | None, key: str, server_key: str) -> None:
     """Print the messages of a daemon as JSON lines.
 
     \b
+    genred listen tcp://studio:5557 --key laptop.secret --server-key studio.public
     genred listen --type estimate | jq -r '[.station, .label, .confidence] | @tsv'
     """
     from . import listen as listening
 
-    listening.listen(endpoint, types, station, count)
+    listening.listen(endpoint, types, station, count, key, server_key)
 
 
 @main.command()
 @click.argument("endpoint", default=DEFAULT_ENDPOINT)
 @click.option("--log-level", type=LOG_LEVELS, default="info", show_default=True, help="The least that is logged.")
-def watch(endpoint: str, log_level: str) -> None:
+@KEY
+@SERVER_KEY
+def watch(endpoint: str, log_level: str, key: str, server_key: str) -> None:
     """Show on this terminal what a running daemon hears.
 
     q ends the watching, not the daemon.
 
     \b
     genred watch
-    genred watch tcp://192.168.1.20:5557
+    genred watch tcp://192.168.1.20:5557 --key laptop.secret --server-key studio.public
     """
     from . import watch as watching
     from .dashboard import Dashboard
 
     with Dashboard(enabled=True) as dashboard:
         logging.basicConfig(level=log_level.upper(), handlers=[dashboard.log_handler()])
-        watching.watch(endpoint, dashboard.show)
+        watching.watch(endpoint, dashboard.show, key, server_key)
+
+
+@main.command()
+@click.argument("name", type=PATH)
+def keygen(name: Path) -> None:
+    """Make a key pair, for a daemon or a subscriber.
+
+    NAME.secret stays where it is; NAME.public goes to the other side.
+
+    \b
+    genred keygen studio                 on the daemon's machine
+    genred keygen laptop                 on the subscriber's
+    """
+    from .keys import generate
+
+    secret, public = (plain(str(path)) for path in generate(name))
+    click.echo(f"{secret} stays here: who has it is taken for you. {public} goes to the other side.")
+    click.echo(f"As a daemon:      genred run --key {secret} --allow FOLDER ...; give {public} to subscribers")
+    click.echo(f"As a subscriber:  put {public} into the daemon's FOLDER;")
+    click.echo(f"                  genred listen tcp://HOST:PORT --key {secret} --server-key DAEMON.public")
 
 
 @main.command()
@@ -322,3 +353,26 @@ def doctor(bind: str, model: str, as_json: bool) -> None:
     from .doctor import examine_here
 
     raise SystemExit(examine_here(bind, model, as_json=as_json))
+
+
+@main.command()
+@click.option("--quick", is_flag=True, help="Under a minute: fewer rounds, and one number of stations.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--model", type=FILE, default="", help=MODEL)
+@click.option("--provider", type=PROVIDERS, default="cpu", show_default=True, help="What runs the model.")
+@click.option("--hop", type=HOP, default=40, show_default=True, help="Frames between two answers.")
+def bench(quick: bool, as_json: bool, model: str, provider: Any, hop: int) -> None:
+    """Measure what genred costs here, beside what others would do.
+
+    It takes half an hour, and wants the machine for itself. Peers that are not installed are named.
+
+    \b
+    genred bench > BENCHMARKS.md
+    genred bench --quick --json
+    """
+    from .bench import FULL, QUICK, told
+    from .bench import bench as measure
+    from .card import find_model
+
+    logging.basicConfig(level="INFO", format="%(message)s")
+    click.echo(told(measure(find_model(model), provider, hop, QUICK if quick else FULL), as_json=as_json))

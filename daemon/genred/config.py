@@ -26,7 +26,9 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes
     ----------
     silence_dbfs : float
-        What is quieter than this for `silence_s` is silence; what is `hysteresis_db` louder ends it.
+        What is quieter than this for `silence_s` is silence; what is `hysteresis_db` louder ends it. The default lies
+        50 dB, which microphones lie below mastered music, under quiet pieces of about -30 dBFS; the noise of 16 bits
+        lies at -98.
     silence_s, hysteresis_db : float
     frozen_s : float
         A signal of one constant value for so long is digital silence, if that value is 0, or else frozen.
@@ -38,7 +40,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         A channel is silent for so long while another sounds.
     """
 
-    silence_dbfs: Annotated[float, msgspec.Meta(ge=-115, le=0)] = -70.0
+    silence_dbfs: Annotated[float, msgspec.Meta(ge=-115, le=0)] = -80.0
     silence_s: Seconds = 3.0
     hysteresis_db: Annotated[float, msgspec.Meta(ge=0, le=60)] = 3.0
     frozen_s: Seconds = 3.0
@@ -60,17 +62,17 @@ class StationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of its source.
     tags : tuple of str
         Words for subscribers to sort stations by.
-    required : bool
-        All is well only while it runs: for `/healthz`, and for `Config.require`.
     signal : Thresholds
         What it does not say is as in ``[signal]``, for all stations.
+    required : bool
+        All is well only while it runs: for `/healthz`, and for `Config.require`.
     """
 
     name: Name
     uri: str
     tags: tuple[Tag, ...] = ()
-    required: bool = True
     signal: Thresholds = THRESHOLDS
+    required: bool = True
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -86,6 +88,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model : str
         ONNX file, or the name of one that comes with genred; empty for the default one.
     provider : str
+    threads : int or None
+        Of the model; None for as many as pay.
     hop : int
         Frames between two windows.
     require : float or None
@@ -96,7 +100,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dashboard : bool
         Show the dashboard where there is a terminal.
     insecure : bool
-        Allow `bind` and `metrics` at an address that others can reach.
+        Allow `bind` without keys, and `metrics`, at an address that others can reach, and anyone can read.
+    key : str
+        Secret key file of the daemon, as ``genred keygen`` writes it; empty for no keys.
+    allow : str
+        Folder of the public keys of those who may subscribe; goes with `key`.
     metrics : str
         ``[HOST:]PORT`` where Prometheus may read; empty for nowhere.
     """
@@ -106,12 +114,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bind: str = DEFAULT_ENDPOINT
     model: str = ""
     provider: Literal["auto", "cuda", "cpu"] = "auto"
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     hop: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 40
     require: Annotated[float, msgspec.Meta(gt=0)] | None = None
     ready: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     dashboard: bool = True
     insecure: bool = False
+    key: str = ""
+    allow: str = ""
     metrics: str = ""
 
     def __post_init__(self) -> None:
@@ -119,7 +130,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"the station name {name!r} is there {names.count(name)} times; names must be unique")
-        check_endpoint(self.bind, insecure=self.insecure)
+        if bool(self.key) != bool(self.allow):
+            raise ValueError("key and allow go together: the daemon's secret key, and the folder of who may subscribe")
+        check_endpoint(self.bind, insecure=self.insecure or bool(self.key))
         if self.metrics:
             check_metrics(self.metrics, insecure=self.insecure)
 
@@ -210,7 +223,7 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
     if host not in LOOPBACK and not insecure:
         raise ValueError(
             f"bind {endpoint!r} would let anyone on the network read;"
-            " bind to 127.0.0.1, or say --insecure if that is meant"
+            " give it keys (genred keygen), bind to 127.0.0.1, or say --insecure if that is meant"
         )
 
 

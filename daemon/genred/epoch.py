@@ -11,6 +11,9 @@ The first windows begin with the epoch and grow, so that the first answer need n
     window 2    [==================]          a full one
     window 3         [==================]     a hop on
 
+A station may have a phase: then all of them begin so many frames later, and many stations' windows do not fall due at
+the same time.
+
 Time is counted in samples at the model's rate since the epoch began; soxr's output sample n is the input at
 n * native / sample_rate, its delay already taken out. Nothing in here knows threads or clocks: ``classify`` and the
 daemon's worker run the same code.
@@ -42,11 +45,14 @@ class Geometry:
     window_frames, hop_frames : int
     fewest_frames : int
         Of the first window; 0 if there are none but full ones.
+    phase_frames : int
+        First frame of the first window.
     """
 
     window_frames: int
     hop_frames: int
     fewest_frames: int = 0
+    phase_frames: int = 0
 
     @property
     def first_frames(self) -> int:
@@ -57,23 +63,24 @@ class Geometry:
         """First frame of window `number`, and the first after it, both counted in the epoch."""
         growing = -(-(self.window_frames - self.first_frames) // self.hop_frames)  # windows before the first full one
         moved = (number - growing) * self.hop_frames  # frames from the first full one, before it negative
-        return max(moved, 0), max(self.window_frames + moved, self.first_frames)
+        first, after = max(moved, 0), max(self.window_frames + moved, self.first_frames)
+        return self.phase_frames + first, self.phase_frames + after
 
 
 @dataclass(eq=False)
 class Past:
-    """What a rolling engine keeps of an epoch between its windows; it belongs to the worker, as the epoch does.
+    """What a rolling engine keeps of an epoch between its windows.
+
+    Two windows of an epoch may be answered at the same time. `kept` is replaced as a whole, and whichever there is
+    serves any window: steps that it lacks are made anew.
 
     Attributes
     ----------
-    first : int
-        Number of the first step in `steps`, counted from the epoch's beginning.
-    steps : NDArray or None
-        [S, F], float32.
+    kept : tuple or None
+        Number of the first step, counted from the epoch's beginning; the steps from it on [S, F], float32.
     """
 
-    first: int = 0
-    steps: NDArray[np.float32] | None = None
+    kept: tuple[int, NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +187,7 @@ class Epoch:
     @property
     def progress(self) -> float:
         """How much of the first window is there, 0 to 1."""
-        return min(self.frames / self.geometry.first_frames, 1.0)
+        return min(self.frames / self.geometry.place(0)[1], 1.0)
 
     @property
     def until_due_s(self) -> float:
@@ -251,14 +258,14 @@ class Epoch:
         self._recent = np.concatenate([self._recent, frames])[-self.geometry.window_frames :]
 
     def _window(self, number: int) -> Window:
-        first_frame, _ = self.geometry.place(number)
+        first_frame, after = self.geometry.place(number)
         first, last = first_frame * self.spec.hop_length, self._end(number) - 1
         return Window(
             number=number,
             first_frame=first_frame,
             first_sample=first,
             last_sample=last,
-            mfcc=self._recent,
+            mfcc=self._recent[first_frame - after :],
             level_dbfs=self.levels.dbfs(self.geometry.hop_frames),
             gain_db=self.gain.gain_db,
             lost_ms=self._lost_ms(first, last),

@@ -100,6 +100,30 @@ class Hello(Header, frozen=True, kw_only=True, tag="hello"):
     stations: tuple[StationInfo, ...]
 
 
+class Smoothed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer over the last windows: steadier, and later.
+
+    Attributes
+    ----------
+    label : str
+        It stays until another one is clearly more probable.
+    confidence : float
+        Mean probability of `label`, 0 to 1; not always the greatest.
+    probabilities : dict
+        Means of every label; they sum to 1.
+    reason : str
+        Why there is no label.
+    delay_s : float
+        Mean age of the windows in it, seconds, from the newest one's.
+    """
+
+    label: str | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    probabilities: dict[str, float]
+    reason: Literal["unsure"] | UnsetType = UNSET
+    delay_s: float
+
+
 class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
     """The answer to one window: a label, or the reason why there is none.
 
@@ -122,6 +146,8 @@ class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
         Of every label; they sum to 1. There also when the reason is ``unsure``.
     reason : str
         Why there is no label.
+    smoothed : Smoothed
+        With `probabilities`.
     progress : float
         While warming up: how much of the first window is there, 0 to 1.
     level_dbfs : float
@@ -149,6 +175,7 @@ class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
     confidence: float | UnsetType = UNSET
     probabilities: dict[str, float] | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
+    smoothed: Smoothed | UnsetType = UNSET
     progress: float | UnsetType = UNSET
     level_dbfs: float
     gain_db: float
@@ -159,13 +186,57 @@ class Estimate(Header, frozen=True, kw_only=True, tag="estimate"):
     narrow_band: bool | UnsetType = UNSET
 
 
+class Segment(Header, frozen=True, kw_only=True, tag="segment"):
+    """A stretch of one label: that it has begun, goes on, or has ended.
+
+    Attributes
+    ----------
+    phase : str
+        ``start``, ``update`` or ``end``.
+    number : int
+        Of the station, from 0; the same in all phases.
+    epoch : int
+    first_sample, last_sample : int
+        Both included. Before the end, the last one is that of the newest window.
+    duration_s : float
+        From the first to the last.
+    began_at : str
+        When the first one sounded: RFC 3339, UTC.
+    label : str
+    confidence : float
+        Mean probability of `label`, 0 to 1.
+    probabilities : dict
+        Means over its windows; they sum to 1.
+    reason : str
+        Why there is no label.
+    windows : int
+    delay_s : float
+        From its last sample, of a start from its first, to the end of the window by which that was found.
+    """
+
+    phase: Literal["start", "update", "end"]
+    number: int
+    epoch: int
+    first_sample: int
+    last_sample: int
+    duration_s: float
+    began_at: str | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    probabilities: dict[str, float]
+    reason: Literal["unsure"] | UnsetType = UNSET
+    windows: int
+    delay_s: float
+
+
 class Event(Header, frozen=True, kw_only=True, tag="event"):
     """Something that happened once.
 
     Attributes
     ----------
     event : str
-        ``state``, ``epoch``, ``title``, ``signal``, ``loss``, ``overrun``, ``error``, ``reload`` or ``clock-step``.
+        ``state``, ``epoch``, ``title``, ``signal``, ``loss``, ``overrun``, ``overload``, ``error``, ``reload`` or
+        ``clock-step``.
     text : str
         For people.
     state, previous : str
@@ -188,7 +259,7 @@ class Event(Header, frozen=True, kw_only=True, tag="event"):
         The same in time: RFC 3339, UTC.
     """
 
-    event: Literal["state", "epoch", "title", "signal", "loss", "overrun", "error", "reload", "clock-step"]
+    event: Literal["state", "epoch", "title", "signal", "loss", "overrun", "overload", "error", "reload", "clock-step"]
     text: str
     state: State | UnsetType = UNSET
     previous: State | UnsetType = UNSET
@@ -275,12 +346,15 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         Resident, 10^6 bytes.
     subscriptions : int
         Topics that somebody subscribes to.
+    overloaded : bool
+        True while windows are skipped because the machine cannot keep up.
     """
 
     uptime_s: float
     cpu_percent: float
     memory_mb: float
     subscriptions: int
+    overloaded: bool | UnsetType = UNSET
 
 
 class Status(Header, frozen=True, kw_only=True, tag="status"):
@@ -326,7 +400,7 @@ class Status(Header, frozen=True, kw_only=True, tag="status"):
     process: Process
 
 
-Message = Hello | Estimate | Event | Status
+Message = Hello | Estimate | Segment | Event | Status
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Message)

@@ -11,9 +11,10 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +25,7 @@ READER_S = 5.0
 MOST_READERS = 32
 HEAD_BYTES = 8192
 JOIN_S = 1.0
+AGAIN_S = 1.0  # until it is tried again to accept
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -65,7 +67,7 @@ class Pages:
         self._listener = socket.create_server((host.strip("[]"), port), family=family)
         self.port: int = self._listener.getsockname()[1]
         self._makes: Mapping[str, Make] = {}
-        self._readers: dict[asyncio.Task[Any] | None, None] = {}  # in the order of their coming; the thread's own
+        self._readers: dict[asyncio.Task[None], socket.socket] = {}  # in the order of their coming; the thread's own
         self._thread: threading.Thread | None = None
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._end = asyncio.Event()
@@ -89,40 +91,64 @@ class Pages:
         self._thread.start()
 
     def _run(self) -> None:
+        self._listener.setblocking(False)
         with self._runner:  # ends what still goes on when it is left
             self._runner.run(self._serve())
 
     async def _serve(self) -> None:
-        self._loop.set_exception_handler(_tell)
-        server = await asyncio.start_server(self._meet, sock=self._listener, limit=HEAD_BYTES)
+        self._listen()
         await self._end.wait()
-        server.close()
+        self._loop.remove_reader(self._listener)
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one reader, or leave it when its time is over, or its place is another's."""
-        task = asyncio.current_task()
-        self._readers[task] = None
-        if len(self._readers) > MOST_READERS:
-            self._send_away(next(iter(self._readers)))
+    def _listen(self) -> None:
+        self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        """Meet one who has come."""
         try:
+            reader, _ = self._listener.accept()
+        except BlockingIOError:  # it has gone before
+            return
+        except OSError:  # no files are left, which others tell
+            self._loop.remove_reader(self._listener)
+            self._loop.call_later(AGAIN_S, self._listen)
+            return
+        reader.setblocking(False)
+        self._meet(reader)
+
+    def _meet(self, reader: socket.socket) -> None:
+        """Begin with one reader; for one too many, leave the first."""
+        task = self._loop.create_task(self._attend(reader))
+        self._readers[task] = reader
+        task.add_done_callback(self._leave)
+        if len(self._readers) > MOST_READERS:
+            next(one for one in self._readers if not one.cancelling()).cancel()
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        """Close its connection, whatever came of it, and whether or not it had begun."""
+        self._readers.pop(task).close()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("genred has a fault in its HTTP server; please report this", exc_info=error)
+
+    async def _attend(self, reader: socket.socket) -> None:
+        """Answer one reader, or leave it when its time is over, or it has gone."""
+        with suppress(OSError, TimeoutError):
             async with asyncio.timeout(READER_S):
-                writer.write(await self._answer(reader))
-                writer.close()
-                await writer.wait_closed()
-        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            return  # it has gone, or has to go
-        finally:
-            writer.transport.abort()
-            self._readers.pop(task, None)
+                if head := await self._head(reader):
+                    await self._loop.sock_sendall(reader, self._answer(head))
 
-    def _send_away(self, task: asyncio.Task[Any] | None) -> None:
-        del self._readers[task]
-        if task is not None:
-            task.cancel()
+    async def _head(self, reader: socket.socket) -> bytes:
+        """Head of a request; empty if it does not end, or is longer than any reader's."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = await self._loop.sock_recv(reader, HEAD_BYTES)
+            head += piece
+            if not piece or len(head) > HEAD_BYTES:
+                return b""
+        return head
 
-    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
-        """Answer the request that `reader` sends."""
-        head = await reader.readuntil(b"\r\n\r\n")
+    def _answer(self, head: bytes) -> bytes:
+        """Answer the request with that head."""
         method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
         path, _, version = rest.partition(" ")
         page = self._page(method, path.partition("?")[0], version)
@@ -147,10 +173,3 @@ class Pages:
         except Exception:
             log.exception("genred has a fault in making %s; please report this", path)
             return says("genred has a fault", HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what went wrong in the server itself; that the machine has no files left is told by others."""
-    error = context.get("exception")
-    if not isinstance(error, OSError):
-        log.error("%s", context["message"], exc_info=error)

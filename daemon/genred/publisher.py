@@ -4,12 +4,17 @@ Other threads leave messages in a queue and wake it; it numbers them per topic, 
 topic. A new subscriber is sent those again, marked ``repeat``: the first messages after a connect are lost otherwise,
 and a late joiner would wait. XPUB can only send to all subscribers of a topic, so everybody may see a repeat; it has
 the same ``seq``, and readers drop it. Who subscribes too soon after a repeat is not forgotten, but waits for the next.
+
+With keys all is encrypted, and only those come in whom the door knows. Libzmq cannot end one connection, so who has to
+go, goes with all the others: the endpoint is unbound and bound again, and who may come in comes again. Meanwhile
+messages wait.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import math
 import os
 import queue
@@ -26,18 +31,25 @@ import msgspec
 import zmq
 
 from .clock import UtcClock
+from .door import Door, Lock
 from .errors import ConfigError
-from .messages import Estimate, Event, Message, encode, topic_of
+from .messages import Estimate, Event, Message, encode, plain, topic_of
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+log = logging.getLogger(__name__)
 
 REPEAT_S = 0.25  # a topic's last value is repeated at most once in this time
 LINGER_MS = 500
 HIGH_WATER = 20_000  # messages kept for a slow subscriber before its next ones are dropped
 ROUND_S = 0.2
 PROBE_S = 0.5
-MOST_SUBSCRIPTION_BYTES = 256
+MOST_SUBSCRIPTION_BYTES = 256  # or anything else that a subscriber says at once
+MOST_BYTES_WITH_KEYS = 1024  # showing one's key takes more
+MOST_SUBSCRIBED_BYTES = 1_000_000  # of all subscriptions together; each byte takes libzmq some 50
+REJOIN_S = 0.3  # messages wait so long for those who have to come in again
+REBIND_MS = 10
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,8 @@ class Publisher:
     endpoint : str
         As in Config.bind.
     utc : UtcClock
+    lock : Lock, optional
+        Only those who are allowed there can subscribe; by default all who can reach the endpoint.
 
     Raises
     ------
@@ -73,12 +87,13 @@ class Publisher:
         On entering, if the endpoint cannot be bound.
     """
 
-    def __init__(self, endpoint: str, utc: UtcClock) -> None:
+    def __init__(self, endpoint: str, utc: UtcClock, lock: Lock | None = None) -> None:
         self.boot = uuid.uuid4().hex
         self.endpoint = endpoint
         self.subscriptions = 0  # written by the publisher's thread only
         self.round_s = time.monotonic()  # when it last finished a round
-        self._utc = utc
+        self._utc, self._lock = utc, lock
+        self._door: Door | None = None
         self._queue: queue.SimpleQueue[_Outgoing | _Forgotten | None] = queue.SimpleQueue()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -87,6 +102,12 @@ class Publisher:
         self._topics: dict[str, _Topic] = {}
         self._wanted: dict[str, None] = {}  # topics to be repeated as soon as they may, in order
         self._subscribed: set[bytes] = set()
+        self._subscribed_bytes = 0
+        self._crowded = False  # with subscriptions, and everybody has been sent away for it
+        self._listening = False
+        self._held_until_s = -math.inf  # messages wait until then
+        self._file: os.stat_result | None = None  # of the socket
+        self._complaint = ""
         self._seq: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._done = False
@@ -136,9 +157,15 @@ class Publisher:
         with contextlib.suppress(OSError):  # so full that it is awake, or closed
             self._wake_in.send(b"\0")
 
+    @property
+    def refused(self) -> int:
+        """Times that somebody was not let in."""
+        return 0 if self._door is None else self._door.refused
+
     def _run(self) -> None:
         try:
-            with zmq.Context() as context, context.socket(zmq.XPUB) as xpub:
+            with zmq.Context() as context, self._opened_door(context), context.socket(zmq.XPUB) as xpub:
+                self._set_up(xpub)
                 self._bind(xpub)
                 with self._own_file():
                     self._bound.put(None)
@@ -147,31 +174,46 @@ class Publisher:
             self._error = error
             self._bound.put(error)
 
-    def _bind(self, xpub: zmq.Socket[bytes]) -> None:
+    @contextlib.contextmanager
+    def _opened_door(self, context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[None]:
+        """Open before the endpoint is bound, and closed after it, the door asks all who come for their keys."""
+        if self._lock is None:
+            yield
+            return
+        self._door = Door(context, self._lock)
+        try:
+            yield
+        finally:
+            self._door.close()
+
+    def _set_up(self, xpub: zmq.Socket[bytes]) -> None:
         xpub.setsockopt(zmq.XPUB_VERBOSE, 1)  # else the second subscriber of a topic is never announced
         xpub.setsockopt(zmq.SNDHWM, HIGH_WATER)
         xpub.setsockopt(zmq.LINGER, LINGER_MS)
-        xpub.setsockopt(zmq.MAXMSGSIZE, MOST_SUBSCRIPTION_BYTES)
+        xpub.setsockopt(zmq.MAXMSGSIZE, MOST_SUBSCRIPTION_BYTES if self._door is None else MOST_BYTES_WITH_KEYS)
         xpub.setsockopt(zmq.IPV6, "[" in self.endpoint)
+        if self._door is not None:
+            self._door.guard(xpub)
+
+    def _bind(self, xpub: zmq.Socket[bytes]) -> None:
         path = self._path()
         if path is not None:
             self._check_free(path)
         xpub.bind(self.endpoint)
+        self._file = path.stat() if path is not None else None
+        self._listening = True
 
     @contextlib.contextmanager
     def _own_file(self) -> Iterator[None]:
         """At the end remove the socket's file, which libzmq leaves behind; still bound, so nobody else takes it."""
-        path = self._path()
-        if path is None:
-            yield
-            return
-        ours = path.stat()
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # somebody has removed it
-                if os.path.samestat(path.stat(), ours):  # nor has somebody put another in its place
-                    path.unlink()
+            path = self._path()
+            if path is not None and self._file is not None:
+                with contextlib.suppress(OSError):  # somebody has removed it
+                    if os.path.samestat(path.stat(), self._file):  # nor has somebody put another in its place
+                        path.unlink()
 
     def _path(self) -> Path | None:
         """Path of the socket, if it is one that is a file: a name that begins with @ has none."""
@@ -199,15 +241,56 @@ class Publisher:
         poller = zmq.Poller()
         poller.register(xpub, zmq.POLLIN)
         poller.register(self._wake_out, zmq.POLLIN)
+        if self._door is not None:
+            poller.register(self._door.socket, zmq.POLLIN)
         while not self._done:
             for ready, _ in poller.poll(self._rest_ms()):
                 if ready is xpub:
                     self._heed(xpub)
+                elif self._door is not None and ready is self._door.socket:
+                    self._door.answer()
                 else:
                     self._wake_out.recv(4096)
-            self._drain(xpub)
-            self._repeat(xpub)
+            self._look_after(xpub)
+            if time.monotonic() >= self._held_until_s:
+                self._drain(xpub)
+                self._repeat(xpub)
             self.round_s = time.monotonic()
+
+    def _look_after(self, xpub: zmq.Socket[bytes]) -> None:
+        """Send everybody away if somebody has to go; listen again if that is what was done before."""
+        if not self._listening:
+            self._listen_again(xpub)
+        elif self._door is not None and self._door.revoked():
+            log.warning("a key is no longer allowed; all subscribers have to show theirs again")
+            self._send_away(xpub)
+        elif self._subscribed_bytes > MOST_SUBSCRIBED_BYTES and not self._crowded:
+            self._crowded = True
+            self._complain("somebody subscribes to topics without end; all subscribers have to come again")
+            self._send_away(xpub)
+
+    def _send_away(self, xpub: zmq.Socket[bytes]) -> None:
+        """End all connections, and let messages wait for those who come again."""
+        xpub.unbind(xpub.get_string(zmq.LAST_ENDPOINT))
+        self._listening = False
+        self._held_until_s = time.monotonic() + REJOIN_S
+        self._listen_again(xpub)
+
+    def _listen_again(self, xpub: zmq.Socket[bytes]) -> None:
+        """Bind the endpoint, or try so in the next round: libzmq may not have let go of it yet."""
+        try:
+            self._bind(xpub)
+        except (zmq.ZMQError, ConfigError) as error:
+            if time.monotonic() >= self._held_until_s:
+                self._complain(f"cannot listen at {self.endpoint} again yet: {error}")
+            return
+        self._held_until_s = time.monotonic() + REJOIN_S
+
+    def _complain(self, what: str) -> None:
+        """Log `what`, unless it is what was logged last: somebody may provoke it for ever."""
+        if what != self._complaint:
+            log.warning("%s", plain(what))
+        self._complaint = what
 
     def _drain(self, xpub: zmq.Socket[bytes]) -> None:
         while not self._queue.empty():
@@ -253,10 +336,13 @@ class Publisher:
         frame = xpub.recv()
         kind, prefix = frame[:1], frame[1:]
         if kind == b"\x01":
+            self._subscribed_bytes += 0 if prefix in self._subscribed else len(prefix)
             self._subscribed.add(prefix)
             self._wanted.update(dict.fromkeys(name for name in self._topics if name.encode().startswith(prefix)))
-        elif kind == b"\x00":
+        elif kind == b"\x00" and prefix in self._subscribed:
             self._subscribed.discard(prefix)
+            self._subscribed_bytes -= len(prefix)
+            self._crowded = self._crowded and self._subscribed_bytes > MOST_SUBSCRIBED_BYTES
         self.subscriptions = len(self._subscribed)
 
     def _repeat(self, xpub: zmq.Socket[bytes]) -> None:
@@ -273,5 +359,7 @@ class Publisher:
 
     def _rest_ms(self) -> int:
         """How long there is nothing to do but to send and to heed."""
+        if not self._listening or time.monotonic() < self._held_until_s:
+            return REBIND_MS
         due_s = min(map(self._repeatable_s, self._wanted), default=math.inf) - time.monotonic()
         return math.ceil(1000 * min(max(due_s, 0.0), ROUND_S))

@@ -6,10 +6,22 @@ from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from . import segments
 from .books import Stretch
 from .classifier import Classifier, Verdict
 from .clock import UtcClock
-from .messages import Claim, Estimate, Hello, LastEstimate, Model, Process, StationInfo, Status
+from .messages import (
+    Claim,
+    Estimate,
+    Hello,
+    LastEstimate,
+    Model,
+    Process,
+    Segment,
+    Smoothed,
+    StationInfo,
+    Status,
+)
 from .station import Due, Station
 
 T = TypeVar("T")
@@ -38,8 +50,8 @@ def hello(version: str, classifier: Classifier, hop_frames: int, stations: tuple
     )
 
 
-def estimate(due: Due, verdict: Verdict) -> Estimate:
-    """Build the answer to a window."""
+def estimate(due: Due, verdict: Verdict, smooth: segments.Smooth | None = None) -> Estimate:
+    """Build the answer to a window, by itself and over the last ones."""
     window, epoch = due.window, due.stretch.epoch
     return Estimate(
         station=due.station.name,
@@ -52,11 +64,44 @@ def estimate(due: Due, verdict: Verdict) -> Estimate:
         confidence=_given(verdict.confidence),
         probabilities=_given(verdict.probabilities),
         reason=_given(verdict.reason),
+        smoothed=UNSET if smooth is None else _smoothed(smooth),
         level_dbfs=window.level_dbfs,
         gain_db=window.gain_db,
         lost_ms=window.lost_ms,
         skipped=due.stretch.skipped,
         narrow_band=epoch.narrow_band or UNSET,
+    )
+
+
+def _smoothed(smooth: segments.Smooth) -> Smoothed:
+    return Smoothed(
+        label=_given(smooth.label),
+        confidence=_given(smooth.confidence),
+        probabilities=smooth.probabilities,
+        reason="unsure" if smooth.label is None else UNSET,
+        delay_s=smooth.delay_s,
+    )
+
+
+def segment(due: Due, told: segments.Segment, utc: UtcClock) -> Segment:
+    """Say of a segment what was `told` when `due` had been judged, the newest window of its epoch."""
+    rate = due.stretch.epoch.spec.sample_rate
+    since_s = (due.window.last_sample - told.first_sample) / rate
+    return Segment(
+        station=due.station.name,
+        phase=told.phase,
+        number=told.number,
+        epoch=due.stretch.number,
+        first_sample=told.first_sample,
+        last_sample=told.last_sample,
+        duration_s=(told.last_sample + 1 - told.first_sample) / rate,
+        began_at=UNSET if due.heard_s is None else utc.text(due.heard_s - since_s),
+        label=_given(told.label),
+        confidence=_given(told.confidence),
+        probabilities=told.probabilities,
+        reason="unsure" if told.label is None else UNSET,
+        windows=told.windows,
+        delay_s=told.delay_s,
     )
 
 

@@ -123,8 +123,8 @@ def reach(convolutions: Sequence[Convolution]) -> Reach:
     return Reach(pooling, left=-(-before // pooling), right=-(-after // pooling))
 
 
-def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: bytes) -> Rolling:
-    """Make the engine of the model `content` if its `card` allows it.
+def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: bytes, most_frames: int) -> Rolling:
+    """Make the engine of the model `content` if its `card` allows it; it convolves `most_frames` at once.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def rolling_engine(card: ModelCard, open_part: Callable[[bytes], Run], content: 
         if frames % far.pooling:
             raise ValueError(f"{frames} frames are not a multiple of the {far.pooling} that a step stands for")
     first, second = (open_part(part) for part in cut(content, local.steps))
-    rolling = Rolling(first, second, far)
+    rolling = Rolling(first, second, far, most_frames)
     rolling.check(lengths, card.spec.n_mfcc)
     return rolling
 
@@ -173,10 +173,12 @@ class Rolling:
     recur : callable
         The rest: steps [B, S, F] -> probabilities [B, K].
     reach : Reach
+    most_frames : int
+        The local part takes so many at once, and a window in any case: what it makes of them is large.
     """
 
-    def __init__(self, convolve: Run, recur: Run, reach: Reach) -> None:
-        self.reach = reach
+    def __init__(self, convolve: Run, recur: Run, reach: Reach, most_frames: int = 4_000) -> None:
+        self.reach, self._most_frames = reach, most_frames
         self._convolve, self._recur = convolve, recur
 
     def check(self, lengths: Sequence[int], n_mfcc: int) -> None:
@@ -208,12 +210,12 @@ class Rolling:
 
     def roll(self, windows: Sequence[Window]) -> Array:
         """Answer `windows`, each with what its epoch has kept; [B, K], in their order."""
-        return np.stack(in_batches(self._recur, self._steps(windows)))
+        return np.stack(in_batches(self._recur, self._steps(windows), most=len(windows)))
 
     def _steps(self, windows: Sequence[Window]) -> list[Steps]:
         """Steps of each window; its epoch keeps the interior ones."""
         plans = [self._plan(window) for window in windows]
-        fresh = in_batches(self._convolve, [plan.chunk for plan in plans])
+        fresh = self._convolved([plan.chunk for plan in plans])
         edges = self._edges(windows, plans)
         rows = [
             np.concatenate([edges[i], plan.kept, tail[self.reach.left :]]) if len(plan.kept) else tail
@@ -221,22 +223,30 @@ class Rolling:
         ]
         for window, plan, row in zip(windows, plans, rows, strict=True):
             interior = row[self.reach.left : max(plan.n - self.reach.right, 0)]
-            window.past.first, window.past.steps = plan.begin + self.reach.left, interior
+            window.past.kept = plan.begin + self.reach.left, interior
         return rows
+
+    def _convolved(self, pieces: Sequence[Frames]) -> list[Steps]:
+        """Steps of each of `pieces`."""
+        longest = max((len(piece) for piece in pieces), default=1)
+        return in_batches(self._convolve, pieces, most=max(self._most_frames // longest, 1))
 
     def _plan(self, window: Window) -> _Plan:
         pooling = self.reach.pooling
         begin, n = window.first_frame // pooling, len(window.mfcc) // pooling
-        kept = self._kept(window.past, begin + self.reach.left, begin + n - self.reach.right)
+        fresh = max(self.reach.right, 1)  # steps at least: a batch without frames is none
+        kept = self._kept(window.past, begin + self.reach.left, begin + n - fresh)
         start = len(kept) * pooling  # the chunk has `left` steps more than are missing: they stand in for its padding
         return _Plan(begin, n, kept, window.mfcc[start:])
 
     @staticmethod
     def _kept(past: Past, first: int, stop: int) -> Steps:
         """Steps from `first` on, before `stop`, that are known without a hole."""
-        if past.steps is None or not past.first <= first:
+        kept = past.kept  # once: another thread may replace it
+        if kept is None or kept[0] > first:
             return np.empty((0, 0), np.float32)
-        return past.steps[first - past.first : stop - past.first]
+        begin, steps = kept
+        return steps[first - begin : max(stop - begin, 0)]
 
     def _edges(self, windows: Sequence[Window], plans: Sequence[_Plan]) -> dict[int, Steps]:
         """First `left` steps of the windows of which something is kept, made of their first frames."""
@@ -244,15 +254,17 @@ class Rolling:
         if not self.reach.left:
             return {i: plans[i].kept[:0] for i in rolled}
         frames = (self.reach.left + self.reach.right) * self.reach.pooling
-        made = in_batches(self._convolve, [windows[i].mfcc[:frames] for i in rolled])
+        made = self._convolved([windows[i].mfcc[:frames] for i in rolled])
         return {i: steps[: self.reach.left] for i, steps in zip(rolled, made, strict=True)}
 
 
-def in_batches(run: Run, pieces: Sequence[Array]) -> list[Array]:
-    """Run over `pieces` [T, C], those of the same length together; answers in the order of the pieces."""
+def in_batches(run: Run, pieces: Sequence[Array], most: int) -> list[Array]:
+    """Run over `pieces` [T, C], those of one length together, `most` at once; answers in the order of the pieces."""
     lengths = sorted({len(piece) for piece in pieces})
     answers: dict[int, Array] = {}
     for length in lengths:
         of_length = [i for i, piece in enumerate(pieces) if len(piece) == length]
-        answers |= dict(zip(of_length, run(np.stack([pieces[i] for i in of_length])), strict=True))
+        for start in range(0, len(of_length), most):
+            batch = of_length[start : start + most]
+            answers |= dict(zip(batch, run(np.stack([pieces[i] for i in batch])), strict=True))
     return [answers[i] for i in range(len(pieces))]

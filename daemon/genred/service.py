@@ -24,6 +24,7 @@ from contextlib import ExitStack
 from . import systemd
 from .clock import UtcClock
 from .config import Config, host_and_port
+from .door import open_lock
 from .errors import ConfigError, RequiredSourceError
 from .messages import counted, plain
 from .metrics import Exposition, health
@@ -38,6 +39,7 @@ from .worker import Worker
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
+MANY_STATIONS = 16  # fewer make batches too small for two threads
 JOIN_S = 0.5
 HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
 NOT_THERE = ("connecting", "lost", "stalled")
@@ -64,10 +66,11 @@ def run(config: Config, show: Show, reread: Reread | None = None) -> None:
     """
     stop, hung_up, wake = threading.Event(), threading.Event(), threading.Event()
     opened = open_sources(config)
+    lock = open_lock(config.key, config.allow)
     with ExitStack() as stack:
         stack.enter_context(asked_to_end(stop, hung_up))
         utc = UtcClock()
-        publisher = stack.enter_context(Publisher(config.bind, utc))
+        publisher = stack.enter_context(Publisher(config.bind, utc, lock))
         pages = stack.enter_context(_bound(config.metrics)) if config.metrics else None
         model = load_model(config)
         log.info("model %s on %s", model.classifier.name, model.classifier.choice)

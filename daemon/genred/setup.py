@@ -7,8 +7,9 @@ be made raises, and then nothing has changed.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,18 @@ from .sources import Opened, open_source, shown
 from .station import NewEpoch, Station
 from .supervisor import Supervisor
 
-LIVE = ("station", "signal", "model", "provider", "hop", "require", "ready", "log_level")  # what a reload can change
+LIVE = (  # what a reload can change
+    "station",
+    "signal",
+    "model",
+    "provider",
+    "threads",
+    "hop",
+    "require",
+    "ready",
+    "log_level",
+)
+MANY_STATIONS = 16  # fewer make batches too small for two threads
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,15 @@ class Model:
     path: Path
     classifier: Classifier
     provider: str
+    threads: int
     hop: int
-    new_epoch: NewEpoch
+    mfcc: Mfcc
+
+    def epochs(self, turn: int) -> NewEpoch:
+        """Make what makes the epochs of a station: those of another turn have windows at other times within a hop."""
+        phase = turn * self.classifier.step_frames % self.hop
+        geometry = replace(geometry_of(self.classifier, self.hop), phase_frames=phase)
+        return partial(Epoch, self.mfcc, geometry, self.classifier.card.gain)
 
     def hears_as(self, other: Model) -> bool:
         """Whether windows made for `other` are windows for this one."""
@@ -90,17 +109,20 @@ def load_model(config: Config, before: Model | None = None) -> Model:
     ------
     ModelError, ConfigError
     """
-    path = find_model(config.model)
+    path, threads = find_model(config.model), _threads(config)
     if before is not None and _is(before, path, config):
         if config.hop == before.hop:
             return before
         classifier = before.classifier
     else:
-        classifier = Classifier(path, config.provider)
+        classifier = Classifier(path, config.provider, threads)
     classifier.check_hop(config.hop)
-    card = classifier.card
-    new_epoch = partial(Epoch, Mfcc(card.spec), geometry_of(classifier, config.hop), card.gain)
-    return Model(path, classifier, config.provider, config.hop, new_epoch)
+    return Model(path, classifier, config.provider, threads, config.hop, Mfcc(classifier.card.spec))
+
+
+def _threads(config: Config) -> int:
+    """Threads of the model that pay: every core, but for few stations one, which costs less CPU time."""
+    return config.threads or (len(os.sched_getaffinity(0)) if len(config.station) >= MANY_STATIONS else 1)
 
 
 def geometry_of(classifier: Classifier, hop: int) -> Geometry:
@@ -110,15 +132,16 @@ def geometry_of(classifier: Classifier, hop: int) -> Geometry:
 
 def _is(model: Model, path: Path, config: Config) -> bool:
     same_file = hashlib.sha256(read(path)).hexdigest() == model.classifier.digest
-    return same_file and model.provider == config.provider and model.path.stem == path.stem
+    same_place = (model.provider, model.threads) == (config.provider, _threads(config))
+    return same_file and same_place and model.path.stem == path.stem
 
 
 def assemble(
     config: Config, model: Model, opened: dict[str, Opened], wake: threading.Event, before: Setup | None = None
 ) -> Setup:
     """Put together what has been opened and loaded."""
-    entries = {entry.name: entry for entry in config.station}
-    fresh = {name: _station(entries[name], source, model, wake) for name, source in opened.items()}
+    entries = {entry.name: (entry, turn) for turn, entry in enumerate(config.station)}
+    fresh = {name: _station(*entries[name], source, model, wake) for name, source in opened.items()}
     infos = tuple(StationInfo(name=e.name, uri=shown(e.uri), tags=e.tags or UNSET) for e in config.station)
     hello = reports.hello(__version__, model.classifier, config.hop, infos)
     if before is None:
@@ -126,9 +149,10 @@ def assemble(
     return Setup(config, model, fresh, hello, _differences(before, config, model), model.hears_as(before.model))
 
 
-def _station(entry: StationConfig, opened: Opened, model: Model, wake: threading.Event) -> Station:
+def _station(entry: StationConfig, turn: int, opened: Opened, model: Model, wake: threading.Event) -> Station:
+    turn = turn if opened.source.live else 0  # what can wait begins with its first frame
     supervisor = Supervisor(entry.name, opened.source, threading.Event(), wake)
-    return Station(entry.name, shown(entry.uri), opened, model.new_epoch, supervisor, entry.signal)
+    return Station(entry.name, shown(entry.uri), opened, model.epochs(turn), supervisor, entry.signal, turn)
 
 
 def _differences(before: Setup, config: Config, model: Model) -> str:

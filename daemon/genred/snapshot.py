@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from .messages import Estimate, Event, Hello, Status
+from .messages import Estimate, Event, Hello, Segment, Status
 
 SLOT_S = 2.0  # of the past that is shown as one column
 SLOTS = 300  # ten minutes
 HELD_PEAKS = 3  # seconds that a peak is held
 SHARE_STEPS = 40  # marks are rounded to so many steps, so that thousands of them are a few objects
-TROUBLE = ("loss", "overrun", "error", "clock-step")
+TROUBLE = ("loss", "overrun", "overload", "error", "clock-step")
 
 
 class Mark(NamedTuple):
@@ -39,6 +39,8 @@ class StationView:
         Number of the newest slot, counted on for ever: by it several slots make the same column while time goes on.
     hold_dbfs : float
         The greatest sample of the last HELD_PEAKS seconds.
+    segment : Segment or None
+        The one that goes on, as it was last told.
     stale_s : float
         How long nothing has been heard of a station that should tell of itself each second; 0 while it does.
     """
@@ -49,6 +51,7 @@ class StationView:
     slot: int = 0
     hold_dbfs: float = -120.0
     stale_s: float = 0.0
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,18 @@ class History:
         """Note the peak of the last second."""
         self._peaks.append(status.peak_dbfs)
 
-    def view(self, status: Status, estimate: Estimate | None, now_s: float, stale_s: float = 0.0) -> StationView:
+    def view(
+        self,
+        status: Status,
+        estimate: Estimate | None,
+        now_s: float,
+        stale_s: float = 0.0,
+        segment: Segment | None = None,
+    ) -> StationView:
         """View of the station; the newest slot is not empty before it is over."""
         self._move(now_s - SLOT_S)
-        return StationView(status, estimate, tuple(self._marks), self._slot, max(self._peaks), stale_s)
+        marks, held_dbfs = tuple(self._marks), max(self._peaks)
+        return StationView(status, estimate, marks, self._slot, held_dbfs, stale_s, segment)
 
     def _move(self, now_s: float) -> None:
         """Open the slots up to `now_s`."""
@@ -120,14 +131,26 @@ def _advance_s(before: Estimate | None, estimate: Estimate) -> float:
 
 def mark_of(estimate: Estimate) -> Mark:
     """Return `estimate` as one column of the past."""
-    if estimate.label is not UNSET and estimate.confidence is not UNSET:
-        return _mark(estimate.label, round(min(max(estimate.confidence, 0.0), 1.0) * SHARE_STEPS))
-    return _mark(str(estimate.reason), 0)
+    what, share = steady(estimate)
+    return _mark(what, round(min(max(share, 0.0), 1.0) * SHARE_STEPS))
+
+
+def steady(estimate: Estimate) -> tuple[str, float]:
+    """Smoothed label and its confidence, or the reason why there is none, and 0; without smoothing the window's own."""
+    answer = estimate if estimate.smoothed is UNSET else estimate.smoothed
+    if answer.label is UNSET or answer.confidence is UNSET:
+        return str(answer.reason), 0.0
+    return answer.label, answer.confidence
 
 
 @lru_cache(maxsize=4096)
 def _mark(what: str, steps: int) -> Mark:
     return Mark(what, steps / SHARE_STEPS)
+
+
+def going_on(segment: Segment) -> Segment | None:
+    """Return `segment` if it has not ended."""
+    return None if segment.phase == "end" else segment
 
 
 def is_trouble(event: Event) -> bool:

@@ -27,7 +27,7 @@ from .supervisor import Notice, Supervisor
 from .titles import Titles
 
 FILLED_S = 1.0  # a gap up to this long is filled with zeros; after a longer one a new epoch begins
-LOOK_S = 0.25  # a station is listened to at least so often
+LOOK_S = 1.0  # a station is listened to at least so often
 CONNECTED_S = 5.0  # a source that has not connected for so long is stalled, too: its thread may hang in C
 STALLED_S = 2.0  # a live source that delivers nothing for so long is stalled
 
@@ -68,6 +68,8 @@ class Station:
         Runs ``opened.source``.
     thresholds : Thresholds
         From when on something is wrong with its signal.
+    turn : int
+        Which of many: their windows fall due one after the other.
 
     Attributes
     ----------
@@ -77,6 +79,8 @@ class Station:
         How many there were; the next one has this number.
     events : list of (Event, float or None)
         What happened since the worker last took them; of a signal, with the monotonic time at which it began to sound.
+    late : int
+        Windows skipped since the worker last looked, because it came too late for them.
     """
 
     def __init__(
@@ -87,14 +91,16 @@ class Station:
         new_epoch: NewEpoch,
         supervisor: Supervisor,
         thresholds: Thresholds = THRESHOLDS,
+        turn: int = 0,
     ) -> None:
-        self.name, self.uri, self.source = name, uri, opened.source
+        self.name, self.uri, self.source, self.turn = name, uri, opened.source, turn
         self.state: State = "connecting"
         self.text = ""
         self.since_s = time.monotonic()
         self.stretch: Stretch | None = None
         self.last_stretch: Stretch | None = None  # the newest one that had audio
         self.events: list[tuple[Event, float | None]] = []
+        self.late = 0
         self._thresholds = thresholds
         self._gain_db = opened.gain_db
         self._new_epoch = new_epoch
@@ -132,7 +138,7 @@ class Station:
         self._watch(now_s)
         self._tell_title(now_s)
         self._listened_s = now_s
-        return self._newest(dues) if self.source.live else dues
+        return self._newest(dues, now_s) if self.source.live else dues
 
     def _expect(self) -> None:
         """Say at which sample the next window will be complete, or the next hop of the first one."""
@@ -331,9 +337,11 @@ class Station:
         self._end(at)
         return dues
 
-    def _newest(self, dues: list[Due]) -> list[Due]:
+    def _newest(self, dues: list[Due], now_s: float) -> list[Due]:
+        """Skip all but the newest: what the worker came too late for, and what came in a lump."""
         for due in dues[:-1]:
             due.stretch.skipped += 1
+            self.late += now_s - due.handed_over_s > due.stretch.epoch.hop_s / 2
         return dues[-1:]
 
     def _heed(self, notice: Notice, now_s: float) -> None:
@@ -396,7 +404,6 @@ def _event_of(change: Change, epoch: int) -> Event:
     )
 
 
-@np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
 @np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
 def _mono(block: Block) -> Block:
     """Mix [N, channels] to [N]; a channel at a time takes a tenth of the time that ``mean(axis=1)`` does."""

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .card import find_model
 from .classifier import Classifier, Verdict
-from .classify import Answer, Timeline, listen_to
+from .classify import Answer, Part, Timeline, listen_to
 from .errors import ConfigError, GenredError, SourceError
 from .messages import counted, plain
 from .runtime import Provider
@@ -122,6 +122,7 @@ def as_record(timeline: Timeline) -> dict[str, Any]:
         "seconds": round(timeline.seconds, 3),
         "overall": _verdict_record(timeline.overall),
         "timeline": [_answer_record(answer) for answer in timeline.answers],
+        "segments": [_part_record(part) for part in timeline.parts],
         "nonfinite": timeline.nonfinite,
         "undecoded": timeline.undecoded,
         "failed": timeline.failed,
@@ -139,6 +140,20 @@ def _answer_record(answer: Answer) -> dict[str, Any]:
         **_verdict_record(answer.verdict),
         "level_dbfs": window.level_dbfs,
         "gain_db": window.gain_db,
+    }
+
+
+def _part_record(part: Part) -> dict[str, Any]:
+    segment = part.segment
+    answer = (
+        {"reason": "unsure"} if segment.label is None else {"label": segment.label, "confidence": segment.confidence}
+    )
+    return {
+        "start_s": round(part.start_s, 3),
+        "end_s": round(part.end_s, 3),
+        **answer,
+        "probabilities": segment.probabilities,
+        "windows": segment.windows,
     }
 
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .messages import Estimate, Event, Hello, Message, Status, counted, plain
+from .messages import Estimate, Event, Hello, Message, Segment, Status, counted, plain
 from .signals import asked_to_end
-from .snapshot import History, Snapshot, describe, is_trouble
+from .snapshot import History, Snapshot, describe, going_on, is_trouble
 from .subscriber import FIRST_ANSWER_S, REMEDY, REMEDY_UNREADABLE, Subscriber
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class _Heard:
     history: History = field(default_factory=History)
     status: Status | None = None
     estimate: Estimate | None = None
+    segment: Segment | None = None
     heard_s: float = 0.0
 
 
@@ -48,10 +49,12 @@ class Gathering:
         What the daemon last said that it is.
     obstacle : str
         Why what comes from there cannot be read; empty if it can.
+    refusal : str
+        What the daemon does instead of letting us in, and the remedy; empty if it lets us in.
     """
 
     def __init__(self, endpoint: str, now_s: float) -> None:
-        self.obstacle = ""
+        self.obstacle = self.refusal = ""
         self.endpoint = endpoint
         self._stations: dict[str, _Heard] = {}
         self.hello: Hello | None = None
@@ -66,7 +69,7 @@ class Gathering:
         if message.boot != self._boot:
             self._boot, self.hello = message.boot, None
             for heard in self._stations.values():
-                heard.status = heard.estimate = None
+                heard.status = heard.estimate = heard.segment = None
         self._heard_s, self._changed = now_s, True
         if isinstance(message, Hello):
             self.hello = message
@@ -75,11 +78,14 @@ class Gathering:
         elif not isinstance(message, Event):
             self._heed_station(message, now_s)
 
-    def _heed_station(self, message: Estimate | Status, now_s: float) -> None:
+    def _heed_station(self, message: Estimate | Segment | Status, now_s: float) -> None:
         heard = self._stations.setdefault(str(message.station), _Heard())
         if isinstance(message, Status):
             heard.status, heard.heard_s = message, now_s
             heard.history.measured(message)
+            return
+        if isinstance(message, Segment):
+            heard.segment = going_on(message)
             return
         heard.estimate = message
         if message.repeat is not True:  # it may be of hours ago
@@ -96,7 +102,7 @@ class Gathering:
 
     def _make(self, now_s: float) -> Snapshot:
         views = tuple(
-            one.history.view(one.status, one.estimate, now_s, _stale_s(one, now_s))
+            one.history.view(one.status, one.estimate, now_s, _stale_s(one, now_s), one.segment)
             for one in self._stations.values()
             if one.status is not None
         )
@@ -112,21 +118,23 @@ class Gathering:
         """Say what is wrong with the daemon as a whole; empty if it answers."""
         if self.answers(now_s) is not False:
             return "" if self._boot else f"asking {self.endpoint}"
+        if self.refusal:
+            return f"{self.endpoint} {self.refusal}"
         if self.obstacle:
             return f"what comes from {self.endpoint} cannot be read: {self.obstacle}"
         return f"no daemon answers at {self.endpoint} for {now_s - self._heard_s:.0f} s"
 
 
-def watch(endpoint: str, show: Show) -> None:
+def watch(endpoint: str, show: Show, key: str = "", server_key: str = "") -> None:
     """Show what the daemon at `endpoint` says, or that there is none, until a signal or until `show` asks for the end.
 
     Raises
     ------
     ConfigError
-        If `endpoint` is not one.
+        If `endpoint` is not one, or a key file cannot be used.
     """
     stop = threading.Event()
-    with asked_to_end(stop), Subscriber(endpoint) as subscriber:
+    with asked_to_end(stop), Subscriber(endpoint, key=key, server_key=server_key) as subscriber:
         gathering = Gathering(endpoint, time.monotonic())
         answered: bool | None = None
         while not stop.is_set():
@@ -146,13 +154,15 @@ def _receive(subscriber: Subscriber, gathering: Gathering) -> None:
         gathering.heed(message, time.monotonic())
         if isinstance(message, Event):
             log.log(logging.WARNING if is_trouble(message) else logging.INFO, "%s", plain(describe(message)))
-    gathering.obstacle = subscriber.obstacle
+    gathering.obstacle, gathering.refusal = subscriber.obstacle, subscriber.refusal
 
 
 def _tell(gathering: Gathering, now_s: float) -> None:
     """Log that a daemon begins to answer, or does so no more."""
     hello, remark = gathering.hello, gathering.remark(now_s)
-    if remark or hello is None:
+    if gathering.refusal:
+        log.warning("%s", remark)
+    elif remark or hello is None:
         log.warning("%s; %s", remark, REMEDY_UNREADABLE if gathering.obstacle else REMEDY)
     else:
         stations = counted(len(hello.stations), "station")

@@ -14,20 +14,21 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from msgspec import UNSET
 
-from . import reports
+from . import reports, segments
+from .books import Stretch
 from .classifier import Classifier, Verdict
 from .clock import UtcClock
 from .errors import BatchError
-from .load import Load
-from .messages import Estimate, Event, Hello
+from .load import Load, Overload
+from .messages import Estimate, Event, Hello, Process, Segment
 from .publisher import Publisher
 from .setup import Setup
-from .snapshot import History, Snapshot, describe, is_trouble
+from .snapshot import History, Snapshot, describe, going_on, is_trouble, steady
 from .station import Due, Station
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,23 @@ STATUS_S = 1.0
 REST_MOST_S = 0.1  # the rings are drained at least so often
 REST_LEAST_S = 0.003  # between two looks for a window that is about to be complete
 REST_A_STATION_S = 1e-4  # longer with each station: what comes due meanwhile is judged in one batch
+
+
+@dataclass
+class _Course:
+    """What a station's windows add up to.
+
+    Attributes
+    ----------
+    newest : Due or None
+        None while nothing is followed.
+    segment : Segment or None
+        The one that goes on, as it was last told.
+    """
+
+    tracker: segments.Tracker = field(default_factory=segments.Tracker)
+    newest: Due | None = None
+    segment: Segment | None = None
 
 
 class Worker:
@@ -70,9 +88,10 @@ class Worker:
         self._utc, self._wake = utc, wake
         self._newest: dict[str, Estimate] = {}
         self._histories = {station.name: History() for station in stations}
+        self._courses = {station.name: _Course() for station in stations}  # kept of stations that have left, too
         self._unripe: dict[str, tuple[int, int, bool]] = {}  # epoch, hops, end: of the last estimate without a window
         self._epochs: dict[str, int] = {}  # of stations that have left: a name's epochs are numbered on
-        self._load = Load()
+        self._load, self._overload = Load(), Overload()
         self._status_due_s = 0.0
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -99,19 +118,24 @@ class Worker:
             while not self._ending:
                 self.round()
                 self._rest()
+            for station in self._stations:
+                self._leave(station, None)
         except BaseException as error:
             self.error = error
 
     def round(self) -> None:
-        """Listen to every station that has something to say, and answer all windows that are due together."""
+        """Listen to every station that has something to say, and answer the windows that are due, batch by batch."""
         now_s = time.monotonic()
         if self._setup is not None:
             setup, self._setup = self._setup, None
             self._adopt(setup, now_s)
         dues = [due for station in self._stations if station.wants(now_s) for due in station.listen(now_s)]
-        for due, verdict in zip(dues, self._classifier.judge([d.window for d in dues]), strict=True):
-            self._answer(due, verdict)
+        for start in range(0, len(dues), self._classifier.at_once):
+            batch = dues[start : start + self._classifier.at_once]
+            for due, verdict in zip(batch, self._classifier.judge([d.window for d in batch]), strict=True):
+                self._answer(due, verdict)
         for station in self._stations:
+            self._leave(station, station.stretch)
             self._tell_unripe(station)
             self._tell_events(station)
         self._tell_clock_step()
@@ -130,10 +154,12 @@ class Worker:
             if entry.name in setup.fresh:
                 station.epochs = self._epochs.pop(entry.name, 0)
                 self._histories[entry.name] = History()
+                self._courses.setdefault(entry.name, _Course())
             else:
                 station.watch(entry.signal)
                 if changed:
-                    station.hear_for(setup.model.new_epoch, same_windows=setup.same_windows)
+                    self._cut(station)
+                    station.hear_for(setup.model.epochs(station.turn), same_windows=setup.same_windows)
         self._stations, self._classifier = tuple(stations), setup.model.classifier
         self._tell(Event(event="reload", text=setup.text))
         if setup.hello != self.snapshot.hello:
@@ -145,9 +171,10 @@ class Worker:
     def _dismiss(self, station: Station, now_s: float) -> None:
         """Let a station go, with a last word of it."""
         station.leave(now_s, "a reload has taken it out")
+        self._leave(station, None)
         self._tell_events(station)
         newest = self._newest.pop(station.name, None)
-        self._publisher.send(reports.status(station, newest, self._load.take(self._publisher.subscriptions), self._utc))
+        self._publisher.send(reports.status(station, newest, self._process(), self._utc))
         self._publisher.forget(station.name)
         self._epochs[station.name] = station.epochs
         self._histories.pop(station.name)
@@ -169,20 +196,44 @@ class Worker:
             self._tell(Event(station=due.station.name, event="error", text=str(verdict), epoch=due.stretch.number))
             return
         due.stretch.published += 1
-        estimate = reports.estimate(due, verdict)
+        self._leave(due.station, due.stretch)
+        course = self._courses[due.station.name]
+        smooth, told = course.tracker.hear(verdict.heard(due.window, due.stretch.epoch.spec.sample_rate))
+        course.newest = due
+        estimate = reports.estimate(due, verdict, smooth)
         self._log_change(due.station.name, estimate)
         now_s = time.monotonic()
         age_ms = UNSET if due.heard_s is None else 1000 * (now_s - due.heard_s)
         latency_ms = 1000 * (now_s - due.handed_over_s)
         self._keep(due.station, msgspec.structs.replace(estimate, latency_ms=latency_ms, age_ms=age_ms), now_s)
         self._publisher.send(estimate, handed_over_s=due.handed_over_s, heard_s=due.heard_s)
+        self._tell_segments(due, told)
+
+    def _leave(self, station: Station, present: Stretch | None) -> None:
+        """End the segment of `station` if it is of another stretch than the `present` one."""
+        course = self._courses[station.name]
+        due = course.newest
+        if due is not None and due.stretch is not present:
+            course.newest = None
+            self._tell_segments(due, course.tracker.end())
+
+    def _cut(self, station: Station) -> None:
+        """End the segment of `station`: what comes next is another model's answer."""
+        course = self._courses[station.name]
+        if course.newest is not None:
+            self._tell_segments(course.newest, course.tracker.cut())
+
+    def _tell_segments(self, due: Due, told: Sequence[segments.Segment]) -> None:
+        for one in told:
+            message = reports.segment(due, one, self._utc)
+            self._courses[due.station.name].segment = going_on(message)
+            self._publisher.send(message)
 
     def _log_change(self, name: str, estimate: Estimate) -> None:
-        """Log an answer that is another one than before."""
-        before = self._newest.get(name)
-        if before is None or (before.label, before.reason) != (estimate.label, estimate.reason):
-            answer = estimate.reason if estimate.label is UNSET else estimate.label
-            log.info("%s: %s", name, answer, extra={"pictured": True})
+        """Log an answer that is another one than before, of those that are steady."""
+        before, what = self._newest.get(name), steady(estimate)[0]
+        if before is None or steady(before)[0] != what:
+            log.info("%s: %s", name, what, extra={"pictured": True})
 
     def _tell_unripe(self, station: Station) -> None:
         """Each hop before the first window say how far it is; at the end, that it never came."""
@@ -220,12 +271,24 @@ class Worker:
         log.log(logging.WARNING if is_trouble(event) else logging.INFO, "%s", describe(event))
         self._publisher.send(event, heard_s=began_s)
 
+    def _take_late(self) -> int:
+        """Windows that were too late since this was last called."""
+        late = sum(station.late for station in self._stations)
+        for station in self._stations:
+            station.late = 0
+        return late
+
+    def _process(self) -> Process:
+        return self._load.take(self._publisher.subscriptions, overloaded=bool(self._overload.text))
+
     def _tell_status(self, now_s: float) -> None:
         finished = all(station.state == "ended" for station in self._stations)
         if now_s < self._status_due_s and finished == self.snapshot.finished:
             return
         self._status_due_s = now_s + STATUS_S
-        process = self._load.take(self._publisher.subscriptions)
+        if news := self._overload.look(self._take_late(), now_s):
+            self._tell(Event(event="overload", text=news))
+        process = self._process()
         views = []
         for station in self._stations:
             newest = self._newest.get(station.name)
@@ -233,5 +296,5 @@ class Worker:
             self._publisher.send(status)
             history = self._histories[station.name]
             history.measured(status)
-            views.append(history.view(status, newest, now_s))
-        self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished)
+            views.append(history.view(status, newest, now_s, segment=self._courses[station.name].segment))
+        self.snapshot = replace(self.snapshot, stations=tuple(views), finished=finished, remark=self._overload.text)

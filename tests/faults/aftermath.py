@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from wholly import assert_books_balance, statuses, windows
 
@@ -14,7 +15,7 @@ SETTLED = 3  # statuses and windows of each station, from now on
 
 
 def assert_serves(
-    one: Daemon, subscriber: Subscriber, names: Sequence[str], before: Sequence[Message]
+    one: Daemon, subscriber: Subscriber, names: Sequence[str], before: Sequence[Message], **keys: Path
 ) -> list[Message]:
     """Each station answers, its books have balanced all along, and it ends with 0 when asked."""
 
@@ -22,7 +23,7 @@ def assert_serves(
         return all(min(len(statuses(messages, n)), len(windows(messages, n))) >= SETTLED for n in names)
 
     after = collect(subscriber, settled)
-    with subscribed(one.endpoint, "hello") as late:
+    with subscribed(one.endpoint, "hello", **keys) as late:
         assert late.receive(5 * 0.5) is not None, "a new subscriber is told nothing"
     assert_books_balance([*before, *after])
     assert "please report this" not in one.log

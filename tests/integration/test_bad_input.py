@@ -217,7 +217,10 @@ def test_a_damaged_alsa_configuration_may_be_repaired(
 def test_what_is_said_is_not_lost(tmp_path: Path, endpoint: str, small_model: Path) -> None:
     """While PortAudio starts, sounddevice points file 2 to /dev/null; what genred says is still read."""
     starting = "def _initialize():\n    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)\n    time.sleep(3600)\n"
-    (tmp_path / "sounddevice.py").write_text(f"import os, time\nPortAudioError = OSError\n_terminate = int\n{starting}")
+    head = (
+        "import os, time\nPortAudioError = OSError\n_terminate = int\n\ndef query_devices(*_):\n    raise ValueError\n"
+    )
+    (tmp_path / "sounddevice.py").write_text(f"{head}\n{starting}")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     result = genred("run", "mic:", "--bind", endpoint, "--model", small_model, "--require", "1", env=environment)
     assert "mic is connecting for 1 s" in complaint(result, 3)

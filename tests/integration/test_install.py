@@ -51,11 +51,12 @@ def analyze() -> str:
 
 
 def test_everything_is_where_it_should_be(stage: Path) -> None:
-    """The program, the units, the sample as configuration, a folder for keys that only root may open."""
+    """The program, the units, the sample as configuration, a folder for keys that only root opens, one for clients."""
     for path in ("opt/genred/bin/genred", *(f"usr/local/lib/systemd/{unit}" for unit in UNITS)):
         assert (stage / path).is_file(), path
     assert (stage / "etc/genred/genred.toml").read_bytes() == (ROOT / "systemd/genred.toml").read_bytes()
     assert (stage / "etc/genred/keys").stat().st_mode & 0o777 == 0o700
+    assert (stage / "etc/genred/clients").stat().st_mode & 0o777 == 0o755
     shebang = (stage / "opt/genred/bin/genred").read_text().splitlines()[0]
     assert shebang == "#!/opt/genred/bin/python"
 

@@ -17,9 +17,11 @@ from msgspec import UNSET
 
 from conftest import ROOT
 from genred.clock import UtcClock
+from genred.door import open_lock
 from genred.messages import Message, decode
 from genred.publisher import Publisher
 from genred.subscriber import Subscriber
+from guests import Guest, Keys
 
 CLIENTS = ROOT / "tests" / "clients"
 GOLDEN = ROOT / "tests" / "golden"
@@ -46,11 +48,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def listening(client: Path, endpoint: str) -> Iterator[queue.SimpleQueue[str]]:
+def listening(client: Path, endpoint: str, *keys: Path) -> Iterator[queue.SimpleQueue[str]]:
     """Lines that a running client prints."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     with subprocess.Popen(
-        ["node", client, endpoint], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ["node", client, endpoint, *keys], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         output, errors = process.stdout, process.stderr
         assert output is not None
@@ -75,12 +77,15 @@ def golden(name: str, station: str) -> Message:
     return msgspec.structs.replace(message, station=station, repeat=UNSET)
 
 
-def test_node_reads_what_python_sends(client: Path, endpoint: str) -> None:
+@pytest.mark.parametrize("with_keys", [False, True], ids=["plain", "keys"])
+def test_node_reads_what_python_sends(client: Path, endpoint: str, tmp_path: Path, with_keys: bool) -> None:
     """A subscriber in Node sees each estimate once, field for field as a subscriber in Python, repeats left out."""
+    keys = Keys(tmp_path) if with_keys else None
+    guest = keys.guest("laptop") if keys else Guest({})
     with (
-        Publisher(endpoint, UtcClock()) as publisher,
-        Subscriber(endpoint, ["estimate"]) as python,
-        listening(client, endpoint) as lines,
+        Publisher(endpoint, UtcClock(), open_lock(*map(str, keys.options[1::2])) if keys else None) as publisher,
+        Subscriber(endpoint, ["estimate"], **guest.keys) as python,
+        listening(client, endpoint, *guest.keys.values()) as lines,
     ):
         publisher.send(golden("estimate", "first"))  # Node gets it now, or repeated when it has connected
         printed = [json.loads(lines.get(timeout=20))]
@@ -89,7 +94,9 @@ def test_node_reads_what_python_sends(client: Path, endpoint: str) -> None:
                 publisher.send(golden(name, station))
                 publisher.send(golden("status", station))
         printed += [json.loads(lines.get(timeout=20)) for _ in range(6)]
-        with Subscriber(endpoint, ["estimate"]) as late:  # has all that went before repeated, to Node as well
+        with Subscriber(
+            endpoint, ["estimate"], **guest.keys
+        ) as late:  # has all that went before repeated, to Node as well
             assert {getattr(late.receive(5.0), "station", None) for _ in range(3)} == {"first", "a", "b"}
         publisher.send(golden("estimate", "last"))
         printed.append(json.loads(lines.get(timeout=20)))

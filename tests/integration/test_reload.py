@@ -13,7 +13,7 @@ from wholly import Start, assert_books_balance, statuses, windows
 
 from conftest import Daemon, collect, make_model, music, subscribed, write_wav
 from genred.features import MfccSpec
-from genred.messages import Estimate, Event, Hello, Message
+from genred.messages import Estimate, Event, Hello, Message, Segment
 from genred.subscriber import Subscriber
 
 HOP_FRAMES, HOP = 10, 10 * 512
@@ -72,6 +72,11 @@ def answered(*names: str) -> Callable[[list[Message]], bool]:
     return lambda messages: all(len(windows(messages, name)) >= 3 for name in names)
 
 
+def segments(messages: list[Message], station: str) -> list[Segment]:
+    """Its segments, start and end of each."""
+    return [m for m in messages if isinstance(m, Segment) and m.station == station and m.phase != "update"]
+
+
 def hellos(messages: list[Message]) -> list[Hello]:
     return [m for m in messages if isinstance(m, Hello) and m.repeat is not True]
 
@@ -98,10 +103,11 @@ def test_stations_come_and_go(bench: Bench, tmp_path: Path, endpoint: str) -> No
     assert_undisturbed(bench, "stays")
     assert [s.name for s in hellos(bench.messages)[-1].stations] == ["new", "changes", "stays"]
     assert statuses(bench.messages, "goes")[-1].state == "ended"
+    assert segments(bench.messages, "goes")[-1].phase == "end"
     assert not windows(after, "goes")
     assert {e.epoch for e in windows(after, "changes")} == {1}
     assert {e.epoch for e in windows(after, "new")} == {0}
-    with subscribed(endpoint, "estimate", "status", station="goes") as late:
+    with subscribed(endpoint, "estimate", "segment", "status", station="goes") as late:
         assert late.receive(1.0) is None
     assert bench.subscriber.gaps == 0
     assert one.stop() == 0
@@ -109,7 +115,7 @@ def test_stations_come_and_go(bench: Bench, tmp_path: Path, endpoint: str) -> No
 
 
 def test_a_station_that_comes_back_is_numbered_on(bench: Bench) -> None:
-    """Removed and added again, a station's epochs and messages have numbers that it never had before."""
+    """Removed and added again, a station's epochs, segments and messages have numbers that it never had before."""
     bench.write(station("always"), station("sometimes"))
     one = bench.begin()
     before = bench.until(answered("always", "sometimes"))
@@ -121,6 +127,8 @@ def test_a_station_that_comes_back_is_numbered_on(bench: Bench) -> None:
     first, second = windows(before, "sometimes")[-1], windows(after, "sometimes")[0]
     assert (first.epoch, second.epoch) == (0, 1)
     assert second.seq > first.seq
+    ended, begun = segments(bench.messages, "sometimes")[-2:]
+    assert (ended.phase, begun.phase, begun.number) == ("end", "start", ended.number + 1)
     assert bench.subscriber.gaps == 0
 
 
@@ -153,6 +161,10 @@ def test_a_model_of_the_same_kind_misses_no_window(bench: Bench) -> None:
     assert by_new == sorted(by_new)
     assert by_new[0] is False
     assert by_new[-1] is True
+    told = segments(bench.messages, "s")
+    (border,) = [n for n, segment in enumerate(told) if tuple(segment.probabilities) == OTHER_LABELS][:1]
+    ended, begun = told[border - 1], told[border]
+    assert (ended.phase, begun.phase, begun.first_sample) == ("end", "start", ended.last_sample + 1)
 
 
 def test_a_model_of_another_kind_warms_up_again(bench: Bench) -> None:
@@ -173,15 +185,17 @@ def test_a_model_of_another_kind_warms_up_again(bench: Bench) -> None:
 
 
 def test_another_hop_is_another_kind(bench: Bench) -> None:
-    """Windows that follow each other at another distance begin anew."""
-    bench.write(station("s"))
+    """Windows that follow each other at another distance begin anew; stations go on taking turns."""
+    bench.write(station("s"), station("t"))
     one = bench.begin()
-    bench.until(answered("s"))
-    bench.write(station("s"), hop=20)
+    bench.until(answered("s", "t"))
+    bench.write(station("s"), station("t"), hop=20)
     assert bench.reload(one).text == "reloaded: hop 20"
-    after = bench.until(answered("s"))
-    numbers = [e.first_sample for e in windows(after, "s") if e.epoch == 1]
-    assert set(np.diff(numbers)) == {20 * 512}
+    after = bench.until(answered("s", "t"))
+    for turn, name in enumerate("st"):
+        numbers = [e.first_sample for e in windows(after, name) if e.epoch == 1]
+        assert set(np.diff(numbers)) == {20 * 512}
+        assert {number // 512 % 20 for number in numbers} == {turn}
 
 
 def break_model(bench: Bench) -> None:

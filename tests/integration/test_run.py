@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 from wholly import Start, assert_books_balance, assert_same, from_the_start, hear_wholly, judged, statuses, windows
 
-from conftest import collect, make_model, music, subscribed, write_wav
+from conftest import Daemon, collect, make_model, music, subscribed, write_wav
 from genred.features import GainRule, MfccSpec, Samples
 from genred.messages import Estimate, Event, Hello, Message
+from test_rolling import NETS
 
 HOP_S = 40 * 512 / 22050
 ODD_NAMES = (
@@ -232,3 +235,23 @@ def test_without_a_source_something_plays(daemon: Start, endpoint: str, tmp_path
     assert isinstance(hello, Hello)
     assert [station.uri for station in hello.stations] == ["demo:"]
     assert "listening to the demo station, because PortAudio is missing" in one.log
+
+
+def test_windows_of_live_stations_fall_due_evenly(daemon: Callable[..., Daemon], endpoint: str, tmp_path: Path) -> None:
+    """Stations that start together begin their windows at different steps of a hop; a file begins with its first."""
+    model = NETS["like the paper's"].write(tmp_path / "net.onnx", 96)
+    track = write_wav(tmp_path / "track.wav", music(20.0))
+    live = [f"live{n}=file:{track}?pace=realtime" for n in range(4)]
+    daemon(*live, f"whole={track}", "--model", model, "--hop", "24", "--no-dashboard")
+    with subscribed(endpoint, "estimate") as subscriber:
+        firsts: dict[str, int] = {}
+
+        def all_there(messages: list[Message]) -> bool:
+            for message in messages[-1:]:
+                if isinstance(message, Estimate) and message.progress is UNSET:
+                    firsts.setdefault(str(message.station), message.first_sample)
+            return len(firsts) == 5
+
+        collect(subscriber, all_there)
+    assert firsts.pop("whole") % (24 * 512) == 0
+    assert [firsts[f"live{n}"] // 512 % 24 for n in range(4)] == [0, 8, 16, 0]

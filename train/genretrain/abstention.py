@@ -31,7 +31,7 @@ from .markdown import table
 from .notmusic import Sound
 from .progress import Progress
 
-ANSWERED = 0.4  # greatest share of the choosing part that may be answered
+ANSWERED = 0.2  # greatest share of the choosing part that may be answered
 COVERAGE = 0.7  # least share of the validation windows that must be
 THRESHOLDS = np.round(np.arange(0.1, 1.0, 0.01), 2)
 
@@ -162,36 +162,44 @@ def _answered(classifier: Classifier, sound: Sound, frames: int) -> Answered:
     return Answered(sound.name, frames, len(verdicts), len(given), counts)
 
 
-def text(model: str, results: Path) -> str:
-    """Set out what the thresholds of `model` do, from the files below `results`, as Markdown."""
+def text(model: str, results: Path, before: str = "") -> str:
+    """Set out what the thresholds of `model` do, from the files below `results`, as Markdown.
+
+    If there is a file of the model `before`, the same network before it was shown outliers, show what its would do.
+    """
     path = results / f"calibration-{model}.json"
     if not path.exists():
         return f"Not chosen yet: `genretrain calibrate models/{model}.onnx --data GTZAN --notmusic SOUNDS`."
-    choices = [Choice(**entry) for entry in json.loads(path.read_text())]
-    chosen = table(
-        (
-            "frames",
-            "temperature",
-            "unsure below",
-            "validation windows answered, %",
-            "of them right, %",
-            "no music answered, %",
-        ),
-        [
-            (
-                c.frames,
-                f"{c.temperature:.2f}",
-                f"{c.unsure_below:.2f}",
-                *(f"{100 * share:.0f}" for share in (c.coverage, c.accuracy, c.answered)),
-            )
-            for c in choices
-        ],
-    )
     head = (
         f"`{model}.onnx`: temperatures and thresholds, chosen on validation tracks and on one half of the sounds that"
         f" are no music; the whole risk-coverage curve is in `results/{path.name}`."
     )
-    return "\n\n".join([head, chosen, _reported(results / f"{model}.json")])
+    parts = [head, _chosen(path)]
+    if before and (earlier := results / f"calibration-{before}.json").exists():
+        parts += ["By the same rule for the same network before it was shown outliers:", _chosen(earlier)]
+    return "\n\n".join([*parts, _reported(results / f"{model}.json")])
+
+
+def _chosen(path: Path) -> str:
+    choices = [Choice(**entry) for entry in json.loads(path.read_text())]
+    head = (
+        "frames",
+        "temperature",
+        "unsure below",
+        "validation windows answered, %",
+        "of them right, %",
+        "no music answered, %",
+    )
+    lines = [
+        (
+            c.frames,
+            f"{c.temperature:.2f}",
+            f"{c.unsure_below:.2f}",
+            *(f"{100 * share:.0f}" for share in (c.coverage, c.accuracy, c.answered)),
+        )
+        for c in choices
+    ]
+    return table(head, lines)
 
 
 def _reported(path: Path) -> str:

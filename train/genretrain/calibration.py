@@ -19,7 +19,7 @@ from .markdown import table
 BINS = 15
 DRAWS = 2000
 PERFECT = 100  # draws of a perfect model
-ROW = "genred"
+ROW = "genred-outliers"
 
 Shares = NDArray[np.float64]  # [N]
 
@@ -80,7 +80,7 @@ def text(pictures: Path, out: Path, folder: Path) -> str:
     """Set out the calibration of genred's own network over five folds, as Markdown, with its reliability diagram."""
     by_horizon = pooled(folder)
     if not by_horizon:
-        return "Not measured yet: `genretrain evaluate runs/genred-fold-K --data GTZAN`, K from 0 to 4."
+        return "Not measured yet: `genretrain evaluate runs/genred-outliers-fold-K --data GTZAN`, K from 0 to 4."
     lines = []
     for of in by_horizon:
         raw, calibrated = sample(of, raw=True), sample(of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ def store(model: Path, card: ModelCard) -> None:
     partial = model.with_name(f"{model.name}.partial")
     partial.write_bytes(proto.SerializeToString())
     partial.rename(model)
+
+
+def fingerprint(model: Path) -> str:
+    """Digest of all in the ONNX file `model` that its answers come from; what is only said of them is not in it."""
+    import onnx
+
+    proto = onnx.load(model)
+    (entry,) = [one for one in proto.metadata_props if one.key == CARD_KEY]
+    card = msgspec.json.decode(entry.value, type=ModelCard)
+    heard = [card.labels, card.spec, card.gain, card.window_frames, card.horizons]
+    return hashlib.sha256(proto.graph.SerializeToString(deterministic=True) + msgspec.json.encode(heard)).hexdigest()
 
 
 def set_out(model: Path, card: ModelCard) -> None:

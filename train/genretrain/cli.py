@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="genretrain", description="Train the networks that genred runs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    learning = (_add_data, _add_fit, _add_export, _add_calibrate, _add_evaluate)
+    learning = (_add_data, _add_fit, _add_export, _add_calibrate, _add_evaluate, _add_joined)
     for add in (*learning, _add_baseline, _add_ablation, _add_ladder, _add_reproduce):
         add(commands)
     return parser
@@ -97,6 +97,14 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate.add_argument("--notmusic", type=Path, help="of a model: sounds that are no music, to be judged as well")
     evaluate.add_argument("--results", type=Path, default=RESULTS, help="folder for every track's answer")
     evaluate.set_defaults(run=_evaluate)
+
+
+def _add_joined(commands: Commands) -> None:
+    joined = commands.add_parser("joined", help="how steady a model's answers are where one genre follows another")
+    joined.add_argument("model", type=Path, help="for example models/genred.onnx")
+    joined.add_argument("--data", type=Path, required=True, help="GTZAN: logmel/, and audio/ or genres/")
+    joined.add_argument("--results", type=Path, default=RESULTS, help="folder of the results file")
+    joined.set_defaults(run=_joined)
 
 
 def _add_baseline(commands: Commands) -> None:
@@ -202,6 +210,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from . import evaluate
 
         evaluate.evaluate(arguments.model, arguments.data, arguments.results, arguments.notmusic)
+
+
+def _joined(arguments: argparse.Namespace) -> None:
+    from . import joined
+
+    joined.joined(arguments.model, arguments.data, arguments.results)
 
 
 def _baseline(arguments: argparse.Namespace) -> None:

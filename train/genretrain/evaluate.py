@@ -66,7 +66,7 @@ def evaluate(model: Path, data: Path, results: Path = Path("train/results"), oth
     """
     classifier = Classifier(model, "cpu")
     report = results / f"{classifier.name}.json"
-    touches = _touches(report) + 1
+    touches = touches_of(report) + 1
     tracks = dataset.load(data)
     split = shipped.split_of(classifier.card, list(tracks), data)
     answers = {LOG_MEL: _from_log_mels(classifier, {name: tracks[name] for name in split.test})}
@@ -126,7 +126,8 @@ def _of(what: tuple[str, str], correct: int, tracks: int) -> Result:
     return Result(*what, tracks, correct, correct / tracks, *wilson(correct, tracks))
 
 
-def _touches(report: Path) -> int:
+def touches_of(report: Path) -> int:
+    """Return how often the held-out tracks had been judged when `report` was written."""
     if not report.exists():
         return 0
     try:

@@ -1,7 +1,8 @@
 """The training loop, in the order it happens.
 
 A run is a folder: ``checkpoint.pt`` after every epoch (weights, optimiser, random states, the recipe), ``best.pt`` by
-validation, ``epochs.jsonl`` for reading. A killed run goes on from its last epoch and ends in the same numbers.
+validation, ``epochs.jsonl`` for reading. Accuracy does not show what a network has learned of outliers: of a run with
+them the last epoch counts as the best. A killed run goes on from its last epoch and ends in the same numbers.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from . import checkpoint, dataset, gtzan
+from genred.errors import BadInputError
+
+from . import checkpoint, dataset, gtzan, outliers
 from .augment import Deck
 from .checkpoint import Run
+from .networks import Network
 from .progress import Progress
 from .recipe import SMALLEST, Recipe
 
@@ -40,12 +44,12 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     """
     tracks = dataset.load(data)
     split = gtzan.split(plan.split, list(tracks), plan.seed)
-    train, labels = dataset.part(tracks, split.train, plan.spec, plan.gain, plan.window)
+    train, targets = _taught(tracks, split.train, plan)
     valid = _exam(tracks, split.valid, plan, device)
     test = _exam(tracks, split.test, plan, device) if plan.record_test else None
 
-    run, identity = _start(plan, train, device), checkpoint.identity(plan)
-    lesson = Lesson(Deck(train, plan.spec, device), labels)
+    run, identity = _start(plan, train, device, out), checkpoint.identity(plan)
+    lesson = Lesson(Deck(train, plan.spec, device), torch.from_numpy(targets).to(device))
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.resume(run, plan, out / "checkpoint.pt")
 
@@ -68,7 +72,7 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
         if test:
             row["test_accuracy"] = round(validate(run.averaged, test, plan, device)[0], 4)
         bar.note = ", ".join(f"{key} {value}" for key, value in row.items() if key not in UNSHOWN)
-        if (accuracy, -valid_loss) > run.best:
+        if plan.outliers or (accuracy, -valid_loss) > run.best:
             run.best = (accuracy, -valid_loss)
             checkpoint.save({"averaged": run.averaged.state_dict(), **identity, **row}, out / "best.pt")
         checkpoint.save({**run.state(), **identity}, out / "checkpoint.pt")
@@ -79,10 +83,10 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned from: tracks, and their genre numbers [tracks]."""
+    """What is learned from: tracks, and the probabilities [tracks, K] that they are to be answered with."""
 
     deck: Deck
-    labels: NDArray[np.int64]
+    targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,17 @@ def _tell_best(out: Path, plan: Recipe) -> None:
     )
 
 
+def _taught(
+    tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Recipe
+) -> tuple[dataset.Crops, NDArray[np.float32]]:
+    """Crops of the tracks `names` and of outliers, and what they are to be answered with [tracks, K]."""
+    strange = outliers.made(round(plan.outliers * len(names)), plan.seed) if plan.outliers else []
+    crops = dataset.Crops([*(tracks[name] for name in names), *strange], plan.spec, plan.gain, plan.window)
+    targets = np.full((len(crops), len(gtzan.GENRES)), 1.0 / len(gtzan.GENRES), np.float32)
+    targets[: len(names)] = [[gtzan.genre_of(name) == genre for genre in gtzan.GENRES] for name in names]
+    return crops, targets
+
+
 def _exam(tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Recipe, device: str) -> Exam:
     crops, truth = dataset.part(tracks, names, plan.spec, plan.gain, plan.window)
     windows = [crops.windows(index, VALIDATION_HOP) for index in range(len(crops))]
@@ -109,32 +124,51 @@ def _exam(tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Re
     return Exam(torch.from_numpy(np.concatenate(windows)).to(device), track, truth)
 
 
-def _start(plan: Recipe, train: dataset.Crops, device: str) -> Run:
+def _start(plan: Recipe, train: dataset.Crops, device: str, out: Path) -> Run:
     torch.manual_seed(plan.seed)
-    network = checkpoint.untrained(plan)
-    mean, deviation = train.statistics()
-    network.standardise.mean.copy_(torch.from_numpy(mean))
-    network.standardise.deviation.copy_(torch.from_numpy(deviation))
+    network = _begun(plan, out) if plan.start else _fresh(plan, train)
     network.to(device)
     optimiser = torch.optim.AdamW(network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay)
     return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
 
 
+def _fresh(plan: Recipe, train: dataset.Crops) -> Network:
+    network = checkpoint.untrained(plan)
+    mean, deviation = train.statistics()
+    network.standardise.mean.copy_(torch.from_numpy(mean))
+    network.standardise.deviation.copy_(torch.from_numpy(deviation))
+    return network
+
+
+def _begun(plan: Recipe, out: Path) -> Network:
+    """Return the best network of the run that `plan` starts from."""
+    folder = out.parent / f"{plan.start}-{plan.split}-{plan.seed}"
+    begun, network, _ = checkpoint.load_best(folder)
+    if (begun.network, begun.spec, begun.gain, begun.split, begun.seed) != (
+        plan.network,
+        plan.spec,
+        plan.gain,
+        plan.split,
+        plan.seed,
+    ):
+        raise BadInputError(f"{folder} has another network, spec, gain rule or split than the recipe; fit it again")
+    return network
+
+
 def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[float, float]:
     """One pass over the tracks in random order; returns the mean loss and the share of crops that were answered right.
 
-    A mixed crop counts as the genre that it has more of.
+    A mixed crop counts as the genre that it has more of; an outlier has none.
     """
-    order = run.rng.permutation(len(lesson.labels))
+    order = run.rng.permutation(len(lesson.targets))
     batches = np.array_split(order, math.ceil(len(order) / plan.batch))
-    losses, right = [], []
+    losses, right, judged = [], [], []
     run.network.train()
     for number, batch in enumerate(batches):
         _set_rate(run.optimiser, plan, run.epoch + number / len(batches))
         length = crop_frames(plan, run.rng)
         crops = lesson.deck.draw(batch, run.rng, plan.augment, length)
-        genres = torch.from_numpy(lesson.labels[batch]).to(device)
-        target = nn.functional.one_hot(genres, len(gtzan.GENRES)).float()
+        target = lesson.targets[torch.from_numpy(batch).to(device)]
         if plan.mixup:
             share = float(run.rng.beta(plan.mixup, plan.mixup))
             crops, target = (share * x + (1 - share) * x.roll(1, 0) for x in (crops, target))
@@ -147,8 +181,10 @@ def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[f
         run.optimiser.step()
         _average(run, plan)
         losses.append(loss.detach())
-        right.append((answers[:, -1].argmax(1) == target.argmax(1)).sum())
-    return float(torch.stack(losses).mean()), int(torch.stack(right).sum()) / len(order)
+        sure = target.amax(1) > 0.5  # of a genre, or mostly of one
+        right.append((sure & (answers[:, -1].argmax(1) == target.argmax(1))).sum())
+        judged.append(sure.sum())
+    return float(torch.stack(losses).mean()), int(torch.stack(right).sum()) / int(torch.stack(judged).sum())
 
 
 def loss_of(answers: Tensor, target: Tensor, plan: Recipe) -> Tensor:

@@ -49,6 +49,11 @@ class Recipe:
         Decay per step of the averaged weights that are judged and exported; 0 takes the weights as they are.
     mixed_precision : bool
         bfloat16 in the convolutions.
+    outliers : float
+        For each track so many sounds that are no music, answered with every genre alike: `outliers`.
+    start : str
+        If not empty, the recipe whose run of the same split and seed, beside this one, is gone on from: its best
+        weights by validation.
     record_test : bool
         Note the accuracy on the test tracks after every epoch, for the figure. It is read by nothing, and is a look
         at the test tracks all the same.
@@ -75,6 +80,8 @@ class Recipe:
     replication: float = 0.0
     average: float = 0.0
     mixed_precision: bool = False
+    outliers: float = 0.0
+    start: str = ""
     record_test: bool = False
     spec: MfccSpec = MfccSpec()
     gain: GainRule = GainRule()
@@ -87,7 +94,7 @@ class Recipe:
             "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.stretch augment.shift"
             " augment.mask_frames augment.mask_bands"
         )
-        shares = "augment.room augment.noise augment.line replication"
+        shares = "augment.room augment.noise augment.line replication outliers"
         rules = [
             ("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
             ("split", self.split in KINDS, f"one of {', '.join(KINDS)}"),

@@ -69,7 +69,7 @@ def write(results: Path = judge.RESULTS, out: Path = OUT, pictures: Path = FIGUR
         "Assumptions": assumptions.text(runs),
         "genred's own network": own.text(results),
         "The ladder to it": ladder.text(results.parent / "ladder.json"),
-        "What it leaves unanswered": abstention.text("genred", results.parent),
+        "What it leaves unanswered": abstention.text("genred", results.parent, "genred-plain"),
         "Its calibration": calibration.text(pictures, out, results.parent / "horizons"),
         "Robustness": robustness.text(
             {model.file.stem: results.parent / f"{model.file.stem}.json" for model in models}

@@ -103,7 +103,7 @@ def _through(change: Change, track: str, pieces: Iterator[Piece]) -> Iterator[Pi
         samples = np.concatenate([piece.block[:, 0] for piece in group])
         chance = np.random.default_rng(zlib.crc32(track.encode()))
         changed = change(samples, rate_hz, chance)[:, None]
-        yield Piece(rate_hz, changed, kept=changed)
+        yield Piece(rate_hz, changed)
 
 
 def cost(change: str, before: Answers, after: Answers) -> Cost:

@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec import UNSET
 from rich.text import Text
 
-from ..messages import Estimate, Faults, Hello, counted, plain
+from ..messages import Estimate, Faults, Hello, Segment, counted, plain
 from ..snapshot import Snapshot, StationView
 from .gauges import (
     BAD,
@@ -166,9 +166,21 @@ def _note(view: StationView, width: int) -> Text:
     unsure = estimate.label is UNSET
     others = ", ".join(f"{plain(label)} {share:.0%}" for label, share in (shares[:3] if unsure else shares[1:4]))
     text = f"{'between' if unsure else 'then'} {others}"
+    if view.segment is not None:
+        text += f"; {_course(view.segment, estimate)}"
     if estimate.narrow_band is True:
         text += "; the source carries only a part of the band that the model listens to"
     return Text(fit(text, width), "dim")
+
+
+def _course(segment: Segment, estimate: Estimate) -> str:
+    """Say for how long it has been the same by now."""
+    duration_s = segment.duration_s
+    if (segment.boot, segment.epoch) == (estimate.boot, estimate.epoch):
+        rate = (estimate.last_sample + 1 - estimate.first_sample) / max(estimate.window_s, 1e-3)
+        duration_s = (estimate.last_sample + 1 - segment.first_sample) / max(rate, 1.0)
+    minutes, seconds = divmod(round(max(duration_s, 0.0)), 60)
+    return f"{plain('unsure' if segment.label is UNSET else segment.label)} for {minutes}:{seconds:02} min"
 
 
 _REASONS = {

@@ -64,7 +64,7 @@ class Delivery:
             self._intake = self._output.begin(piece.rate_hz, piece.width)
             if self._title:  # else it may only not have come yet
                 self._intake.announce(self._title)
-        self._position_s += len(piece.block) / piece.rate_hz
+        self._position_s += len(piece.kept) / piece.rate_hz
         self._intake.write(piece.of_width(self._intake.ring.channels), self._paced())
 
     def _paced(self) -> float | None:

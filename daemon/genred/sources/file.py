@@ -12,10 +12,9 @@ from av.container import InputContainer
 
 from ..errors import SourceError
 from . import Clock, Output
-from .frames import Piece, as_piece
+from .frames import Piece, as_piece, in_blocks
 from .uri import Options, choice, flag
 
-BLOCK_S = 0.1  # a paced file is handed over in pieces of this length
 PATIENCE_S = 20.0  # to open a file, and between two packets: libav searches many GB of zeros without Ctrl-C
 PLAYLISTS = (b"#EXTM3U", b"ffconcat")
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of this process or machine, no damage of the file
@@ -145,17 +144,13 @@ class AudioFile:
     def run(self, output: Output) -> None:
         """Deliver the file, once or again and again; a new sample rate begins a new intake."""
         intake, due_s = None, time.monotonic()
-        for piece in self._pieces(output):
+        for piece in in_blocks(self._pieces(output)):
             if intake is None or piece.rate_hz != intake.rate_hz:
                 intake = output.begin(piece.rate_hz, piece.width)
-            step = max(round(BLOCK_S * piece.rate_hz), 1)
-            block = piece.of_width(intake.ring.channels)
-            for start in range(0, len(block), step):
-                part = block[start : start + step]
-                if self.live:
-                    due_s += len(part) / piece.rate_hz
-                    output.stop.wait(max(due_s - time.monotonic(), 0.0))
-                intake.write(part)
+            if self.live:
+                due_s += len(piece.kept) / piece.rate_hz
+                output.stop.wait(max(due_s - time.monotonic(), 0.0))
+            intake.write(piece.of_width(intake.ring.channels))
             if output.stop.is_set():
                 return
 

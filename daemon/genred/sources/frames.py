@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import av
@@ -16,21 +18,27 @@ from .intake import KEPT_CHANNELS
 av.logging.set_level(av.logging.PANIC)  # libav would write to the terminal by itself
 
 
+BLOCK_S = 0.1  # a file is handed over in pieces of this length
+
+
 @dataclass(frozen=True)
 class Piece:
     """Decoded audio at `rate_hz`.
 
     Attributes
     ----------
-    block : Block
-        [N, 1], mixed to mono.
     kept : Block
-        [N, 2] if it came in two channels, so that a dead one can be told; else the mix.
+        [N, 2] if it came in two channels, so that a dead one can be told; else mixed to mono, [N, 1].
     """
 
     rate_hz: int
-    block: Block
     kept: Block
+
+    @property
+    @np.errstate(invalid="ignore", over="ignore")  # what is no number is for the epoch to count
+    def block(self) -> Block:
+        """[N, 1], mixed to mono."""
+        return self.kept if self.width == 1 else _mixed(self.kept.T)[:, None]
 
     @property
     def width(self) -> int:
@@ -51,14 +59,35 @@ def as_piece(frame: av.AudioFrame) -> Piece:
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     floats = _as_float(samples)  # [C, N]
-    mono = floats.mean(axis=0, dtype=np.float32)[:, None]
-    return Piece(frame.sample_rate, mono, floats.T if len(floats) == KEPT_CHANNELS else mono)
+    return Piece(frame.sample_rate, (floats if len(floats) == KEPT_CHANNELS else _mixed(floats)[None]).T)
+
+
+def _mixed(samples: Samples) -> Samples:
+    """Mean [N] of the channels of `samples` [C, N]; NumPy's own mean costs more than decoding does."""
+    mono: Samples = np.add.reduce(samples, axis=0)
+    return mono if len(samples) == 1 else mono / np.float32(len(samples))
 
 
 def _as_float(samples: NDArray[Any]) -> Samples:
     """Full scale of any sample format to +-1."""
     if samples.dtype.kind == "f":
-        return samples.astype(np.float32)
+        return samples.astype(np.float32, copy=False)
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128.0) / 128.0
     return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+
+
+def in_blocks(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Samples of `pieces`, BLOCK_S at a time: each hand-over costs a wake-up, and a packet of MP3 is only 26 ms."""
+    for (rate_hz, _), alike in groupby(pieces, lambda piece: (piece.rate_hz, piece.width)):
+        step, blocks, n = max(round(BLOCK_S * rate_hz), 1), list[Block](), 0
+        for piece in alike:
+            blocks.append(piece.kept)
+            n += len(piece.kept)
+            if n >= step:
+                lump = np.concatenate(blocks)
+                whole = n // step * step
+                yield from (Piece(rate_hz, lump[start : start + step]) for start in range(0, whole, step))
+                blocks, n = [lump[whole:]], n - whole
+        if n:
+            yield Piece(rate_hz, np.concatenate(blocks))

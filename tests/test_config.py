@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from genred.config import DEFAULT_ENDPOINT, Config, StationConfig, Thresholds, load
+from genred.config import DEFAULT_ENDPOINT, Config, StationConfig, Thresholds, host_and_port, load
 from genred.errors import ConfigError
 
 
@@ -51,16 +51,18 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         insecure = true
         key = "studio.secret"
         allow = "clients"
+        metrics = "9557"
         [[station]]
         name = "kitchen"
         uri = "mic:"
+        required = false
         [[station]]
         name = "hall"
         uri = "file:Straße.wav?loop=1"
         """,
     )
     assert load(path, {}) == Config(
-        station=(StationConfig("kitchen", "mic:"), StationConfig("hall", "file:Straße.wav?loop=1")),
+        station=(StationConfig("kitchen", "mic:", required=False), StationConfig("hall", "file:Straße.wav?loop=1")),
         bind="tcp://127.0.0.1:6000",
         model="rock.onnx",
         provider="cpu",
@@ -71,6 +73,7 @@ def test_everything_in_a_file(tmp_path: Path) -> None:
         insecure=True,
         key="studio.secret",
         allow="clients",
+        metrics="9557",
     )
 
 
@@ -93,9 +96,9 @@ def test_thresholds_and_tags_of_their_own(tmp_path: Path) -> None:
         """,
     )
     one, other = load(path, {}).station
-    assert one == StationConfig("a", "mic:", (), Thresholds(silence_dbfs=-50, silence_s=20))
+    assert one == StationConfig("a", "mic:", signal=Thresholds(silence_dbfs=-50, silence_s=20))
     own = Thresholds(silence_dbfs=-50, silence_s=60, dead_channel_s=5)
-    assert other == StationConfig("b", "demo:", ("Wien", "public radio"), own)
+    assert other == StationConfig("b", "demo:", ("Wien", "public radio"), signal=own)
 
 
 def test_thresholds_hold_for_stations_of_the_command_line(tmp_path: Path) -> None:
@@ -128,6 +131,8 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
         ("log-level = 'loud'", "$.log-level"),
         ("dashboard = 'no'", "$.dashboard"),
         ("bind = 5557", "$.bind"),
+        ("metrics = 9557", "$.metrics"),
+        ("[[station]]\nname = 'a'\nuri = 'mic:'\nrequired = 1", "$.station[0].required"),
         ("station = 3", "$.station"),
         ("[[station]]\nname = 'a'", "$.station[0]"),
         ("[[station]]\nname = 'a'\nuri = 'mic:'\ngain = 3", "$.station[0]"),
@@ -227,6 +232,28 @@ def test_endpoints_others_can_reach(bind: str) -> None:
 def test_keys_go_together(given: dict[str, str]) -> None:
     """A secret key without a folder would let nobody in, and a folder without a key everybody."""
     assert "key and allow go together" in refusal(**given)
+
+
+@pytest.mark.parametrize("metrics", ["9557", "127.0.0.1:9557", "localhost:1", "[::1]:65535", ""])
+def test_metrics_of_this_machine(metrics: str) -> None:
+    """A port alone is one of this machine; that, and loopback, needs no permission."""
+    assert load(None, {"metrics": metrics}).metrics == metrics
+    assert host_and_port("9557") == ("127.0.0.1", "9557")
+
+
+@pytest.mark.parametrize("metrics", ["0.0.0.0:9557", "[::]:9557", "192.168.1.2:9557", "radio.example:9557"])
+def test_metrics_others_can_reach(metrics: str) -> None:
+    """An address that others can reach needs --insecure, and the refusal says so."""
+    assert "--insecure" in refusal(metrics=metrics)
+    assert load(None, {"metrics": metrics, "insecure": True}).metrics == metrics
+
+
+@pytest.mark.parametrize(
+    "metrics", [":9557", "0", "65536", "-1", "port", "localhost", "localhost:", "a\0b:1", "\udcff:1"]
+)
+def test_metrics_that_are_no_address(metrics: str) -> None:
+    """They are refused before anything is bound, whatever else is allowed."""
+    assert "is neither PORT nor HOST:PORT" in refusal(metrics=metrics, insecure=True)
 
 
 NO_ENDPOINTS = """

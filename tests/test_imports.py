@@ -21,6 +21,7 @@ HOMES = {
     "matplotlib": ["timeline"],
     "onnx": ["runtime"],
     "onnxruntime": ["runtime"],
+    "prometheus_client": ["metrics"],
     "rich": ["cli", "timeline", "dashboard.*", "doctor", "doctor.*"],
     "sounddevice": ["sources.portaudio"],
     "soxr": ["epoch"],

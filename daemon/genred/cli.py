@@ -142,12 +142,13 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
     metavar="SECONDS",
     help="Exit with 3 when a station is absent for so long.",
 )
+@click.option("--metrics", metavar="[HOST:]PORT", help="Serve /metrics to Prometheus, and /healthz.  [default: no]")
 @click.option("--config", type=PATH, help="TOML with the same words; options here win.")
 @click.option("--log-level", type=LOG_LEVELS, help="The least that is logged.  [default: info]")
 @click.option("--no-dashboard", is_flag=True, help="Plain log lines, also on a terminal.")
 @click.option("--key", type=FILE, help="Secret key file of the daemon; goes with --allow.")
 @click.option("--allow", type=FILE, metavar="FOLDER", help="Public keys of those who may subscribe; it is watched.")
-@click.option("--insecure", is_flag=True, help="Allow binding where anyone can read, without keys.")
+@click.option("--insecure", is_flag=True, help="Allow addresses where anyone can read, without keys.")
 def run(sources: tuple[str, ...], config: Path | None, no_dashboard: bool, insecure: bool, **options: Any) -> None:
     """Listen to SOURCES and publish what they play.
 

@@ -14,6 +14,7 @@ import msgspec
 from .errors import ConfigError
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5557"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
 Tag = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,64}\Z")]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
@@ -63,12 +64,15 @@ class StationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Words for subscribers to sort stations by.
     signal : Thresholds
         What it does not say is as in ``[signal]``, for all stations.
+    required : bool
+        All is well only while it runs: for `/healthz`, and for `Config.require`.
     """
 
     name: Name
     uri: str
     tags: tuple[Tag, ...] = ()
     signal: Thresholds = THRESHOLDS
+    required: bool = True
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -89,18 +93,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hop : int
         Frames between two windows.
     require : float or None
-        Seconds that a station may be lost before the daemon gives up with exit code 3.
+        Seconds that a required station may be absent before the daemon gives up with exit code 3.
     ready : float
         Seconds after which systemd is told that the service is ready, whatever is missing.
     log_level : str
     dashboard : bool
         Show the dashboard where there is a terminal.
     insecure : bool
-        Allow `bind` to an address that others can reach, and anyone can read.
+        Allow `bind` without keys, and `metrics`, at an address that others can reach, and anyone can read.
     key : str
         Secret key file of the daemon, as ``genred keygen`` writes it; empty for no keys.
     allow : str
         Folder of the public keys of those who may subscribe; goes with `key`.
+    metrics : str
+        ``[HOST:]PORT`` where Prometheus may read; empty for nowhere.
     """
 
     station: tuple[StationConfig, ...] = ()
@@ -117,6 +123,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     insecure: bool = False
     key: str = ""
     allow: str = ""
+    metrics: str = ""
 
     def __post_init__(self) -> None:
         names = [station.name for station in self.station]
@@ -126,6 +133,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if bool(self.key) != bool(self.allow):
             raise ValueError("key and allow go together: the daemon's secret key, and the folder of who may subscribe")
         check_endpoint(self.bind, insecure=self.insecure or bool(self.key))
+        if self.metrics:
+            check_metrics(self.metrics, insecure=self.insecure)
 
 
 def load(path: Path | None, overrides: dict[str, Any]) -> Config:
@@ -209,13 +218,39 @@ def check_endpoint(endpoint: str, *, insecure: bool) -> None:
             raise ValueError(f"bind {endpoint!r}: {folder} is not a folder that can be written to")
         return
     host, colon, port = address.rpartition(":")
-    if scheme != "tcp" or not colon or not port.isdecimal() or not port.isascii() or not 0 < int(port) < 65536:
+    if scheme != "tcp" or not colon or not _is_port(port):
         raise ValueError(f"bind {endpoint!r} is neither tcp://HOST:PORT nor ipc://PATH")
-    if host not in ("127.0.0.1", "localhost", "[::1]") and not insecure:
+    if host not in LOOPBACK and not insecure:
         raise ValueError(
             f"bind {endpoint!r} would let anyone on the network read;"
             " give it keys (genred keygen), bind to 127.0.0.1, or say --insecure if that is meant"
         )
+
+
+def check_metrics(text: str, *, insecure: bool) -> None:
+    """Refuse what is no ``[HOST:]PORT``, or would open the figures to others without being asked.
+
+    Raises
+    ------
+    ValueError
+    """
+    host, port = host_and_port(text)
+    if not host or not host.isprintable() or not _is_utf8(host) or not _is_port(port):
+        raise ValueError(f"metrics {text!r} is neither PORT nor HOST:PORT")
+    if host not in LOOPBACK and not insecure:
+        raise ValueError(
+            f"metrics {text!r} would let anyone on the network read; say 127.0.0.1, or --insecure if that is meant"
+        )
+
+
+def host_and_port(metrics: str) -> tuple[str, str]:
+    """Host and port of `Config.metrics`; without a host it is this machine alone."""
+    host, colon, port = metrics.rpartition(":")
+    return (host, port) if colon else (LOOPBACK[0], port)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536
 
 
 def _is_utf8(text: str) -> bool:

@@ -6,6 +6,7 @@ thread          owns                                     ends
 main            signals, dashboard, systemd              with the process
 reload          a setup that is being made               with the process: a model takes long
 publisher       the XPUB socket                          asked, and waited for
+pages           the port of the metrics                  asked, and waited for a second
 worker          stations, supervisors, snapshot          asked, and waited for a second
 source NAME     one source; the write side of its ring   with the process: it may hang in C
 ==============  =======================================  =====================================
@@ -17,15 +18,17 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
 from . import systemd
 from .clock import UtcClock
-from .config import Config
+from .config import Config, host_and_port
 from .door import open_lock
-from .errors import RequiredSourceError
+from .errors import ConfigError, RequiredSourceError
 from .messages import counted, plain
+from .metrics import Exposition, health
+from .pages import Page, Pages
 from .publisher import Publisher
 from .reload import Reloader, Reread
 from .setup import assemble, load_model, open_sources
@@ -55,7 +58,7 @@ def run(config: Config, show: Show, reread: Reread | None = None) -> None:
     Raises
     ------
     BadInputError
-        Before anything has started: a source, the model or the endpoint cannot work as configured.
+        Before anything has started: a source, the model or an address cannot work as configured.
     RequiredSourceError
         With ``require``: a station was not there for so long.
     Exception
@@ -68,6 +71,7 @@ def run(config: Config, show: Show, reread: Reread | None = None) -> None:
         stack.enter_context(asked_to_end(stop, hung_up))
         utc = UtcClock()
         publisher = stack.enter_context(Publisher(config.bind, utc, lock))
+        pages = stack.enter_context(_bound(config.metrics)) if config.metrics else None
         model = load_model(config)
         log.info("model %s on %s", model.classifier.name, model.classifier.choice)
         log.info("%s", model.classifier.passes)
@@ -79,7 +83,34 @@ def run(config: Config, show: Show, reread: Reread | None = None) -> None:
         worker.start()
         log.info("listening to %s, publishing at %s", ", ".join(s.name for s in stations), plain(config.bind))
         reloader = Reloader(reread, setup, worker, publisher, wake)
+        if pages is not None:
+            pages.serve(_pages(reloader, worker, publisher))
         _watch(reloader, worker, publisher, stop, hung_up, show)
+
+
+def _bound(metrics: str) -> Pages:
+    host, port = host_and_port(metrics)
+    try:
+        return Pages(host, int(port))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot serve metrics at {metrics}: {error.strerror}; choose another with --metrics"
+        ) from error
+
+
+def _pages(reloader: Reloader, worker: Worker, publisher: Publisher) -> dict[str, Callable[[], Page]]:
+    """What the metrics' port answers; all that is looked at is replaced as a whole by the thread that owns it."""
+
+    def healthz() -> Page:
+        finished_s = min(worker.round_s, publisher.round_s)
+        hangs = time.monotonic() - finished_s > HEALTHY_S
+        return health(worker.snapshot, _required(reloader.setup.config), hangs=hangs)
+
+    return {"/metrics": Exposition(lambda: worker.snapshot).page, "/healthz": healthz}
+
+
+def _required(config: Config) -> set[str]:
+    return {station.name for station in config.station if station.required}
 
 
 def _watch(
@@ -107,17 +138,17 @@ def _watch(
             reloader.start()
         pulse.beat(reloading=reloader.busy)
         if (require_s := reloader.setup.config.require) is not None:
-            _check_required(snapshot, absent, require_s)
+            _check_required(snapshot, absent, require_s, _required(reloader.setup.config))
     log.info("stopping")
     systemd.notify("STOPPING=1")
 
 
-def _check_required(snapshot: Snapshot, absent: dict[str, float], require_s: float) -> None:
-    """Refuse to go on without a station that has not been there for `require_s`."""
+def _check_required(snapshot: Snapshot, absent: dict[str, float], require_s: float, required: Collection[str]) -> None:
+    """Refuse to go on without a required station that has not been there for `require_s`."""
     now_s = time.monotonic()
     for view in snapshot.stations:
         status = view.status
-        if status.state not in NOT_THERE:
+        if status.state not in NOT_THERE or status.station not in required:
             absent.pop(str(status.station), None)
         elif now_s - absent.setdefault(str(status.station), now_s) >= require_s:
             why = status.text or "no audio has come"

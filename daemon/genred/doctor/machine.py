@@ -21,7 +21,18 @@ from .finding import Finding, failed
 
 LEAST_PYTHON = (3, 11)
 LEAST_TERMINAL = (80, 24)  # columns, lines
-PACKAGES = ("numpy", "onnxruntime", "av", "pyzmq", "msgspec", "rich", "click", "soxr", "sounddevice")
+PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "av",
+    "pyzmq",
+    "msgspec",
+    "rich",
+    "click",
+    "soxr",
+    "sounddevice",
+    "prometheus-client",
+)
 LIBRARIES = {"av": ("FFmpeg", "av", "ffmpeg_version_info"), "pyzmq": ("libzmq", "zmq", "zmq_version")}
 
 

@@ -169,6 +169,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return bench(model, "cpu", 16, TINY)
 
 
+def with_the_report(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that reads it: one run for all; it may wait for a microphone that has just gone."""
+    return pytest.mark.xdist_group("bench")(pytest.mark.timeout(300)(test))
+
+
+@with_the_report
 def test_a_whole_run(report: Report) -> None:
     """Real daemons, the naive loop and the peers are measured, and nothing is left out in silence."""
     own, naive = report.growths
@@ -183,6 +189,7 @@ def test_a_whole_run(report: Report) -> None:
     assert (report.microphone is None) == ("one microphone" in report.missing)
 
 
+@with_the_report
 def test_the_report_names_the_machine_and_the_command(report: Report) -> None:
     """As Markdown it says where, how and what; every row of a table has as many cells as its head."""
     text = markdown(report)
@@ -196,6 +203,7 @@ def test_the_report_names_the_machine_and_the_command(report: Report) -> None:
             assert above.count("|") == line.count("|")
 
 
+@with_the_report
 def test_the_report_for_programs(report: Report) -> None:
     """As JSON it comes back as it was."""
     assert msgspec.json.decode(told(report, as_json=True), type=Report) == report

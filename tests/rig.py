@@ -93,7 +93,7 @@ class Rig:
 
     def noise(self, n: int, dbfs: float = -20.0) -> Block:
         assert self.intake is not None
-        shape = n, self.intake.ring._samples.shape[1]
+        shape = n, self.intake.ring.channels
         return (self._rng.normal(size=shape) * 10 ** (dbfs / 20)).astype(np.float32)
 
     def deliver(self, seconds: float, dbfs: float = -20.0) -> None:

@@ -68,6 +68,20 @@ def test_what_keeping_up_is() -> None:
     assert not trial(5, (1.0, 10.0), [], 0, HOP_S).keeps_up
 
 
+def test_a_number_is_too_many_if_it_is_so_twice() -> None:
+    """Once, it may have been another's work on the machine."""
+    asked: list[int] = []
+
+    def attempt(n: int) -> Trial:
+        asked.append(n)
+        disturbed = n == 64 and asked.count(64) == 1
+        return a_trial(n, skipped=int(disturbed or n > 64))
+
+    trials = list(grow(attempt, [8, 64, 128], tries=0))
+    assert asked == [8, 64, 64, 128, 128]
+    assert [one.keeps_up for one in trials] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("limit", "tried", "found"),
     [(70, [8, 64, 128, 96, 80], 64), (100, [8, 64, 128, 96, 112], 96), (3, [8, 4, 2], 2), (999, [8, 64, 128], 128)],

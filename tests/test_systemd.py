@@ -47,7 +47,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 class Loop:
     """A worker or a publisher, as Pulse sees it."""
 
-    round_s: float
+    alive_s: float
     snapshot: Any = None
 
 
@@ -129,7 +129,7 @@ def rounds(one: Pulse, worker: Loop, publisher: Loop, manager: Manager, **option
     deadline = time.monotonic() + 10
     while True:
         assert time.monotonic() < deadline
-        worker.round_s = publisher.round_s = time.monotonic()
+        worker.alive_s = publisher.alive_s = time.monotonic()
         one.beat(**options)
         if told := manager.told():
             return [line for message in told for line in message]
@@ -244,7 +244,7 @@ def test_fed_three_times_in_its_time(manager: Manager, monkeypatch: pytest.Monke
     one, told = pulse(worker, publisher), 0
     deadline = time.monotonic() + 0.6
     while time.monotonic() < deadline:
-        worker.round_s = publisher.round_s = time.monotonic()
+        worker.alive_s = publisher.alive_s = time.monotonic()
         one.beat()
         time.sleep(0.01)
         told += fed(manager)
@@ -264,7 +264,7 @@ def test_a_hang_is_not_fed(manager: Manager, hanging: str, caplog: pytest.LogCap
     """When the worker or the publisher hangs, the watchdog goes hungry, and a line says why."""
     worker, publisher = loops("running")
     hung = worker if hanging == "worker" else publisher
-    hung.round_s -= HEALTHY_S + 0.1
+    hung.alive_s -= HEALTHY_S + 0.1
     pulse(worker, publisher).beat()
     assert fed(manager) == 0
     assert "hangs" in caplog.text
@@ -281,10 +281,10 @@ def test_fed_after_a_round_of_each(manager: Manager, monkeypatch: pytest.MonkeyP
     late, other = (worker, publisher) if waiting == "worker" else (publisher, worker)
     for _ in range(20):
         time.sleep(0.001)
-        other.round_s = time.monotonic()
+        other.alive_s = time.monotonic()
         one.beat()
         assert fed(manager) == 0
-    late.round_s = time.monotonic()
+    late.alive_s = time.monotonic()
     one.beat()
     assert fed(manager) == 1
 
@@ -292,11 +292,11 @@ def test_fed_after_a_round_of_each(manager: Manager, monkeypatch: pytest.MonkeyP
 def test_the_end_of_a_hang_is_told(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
     """What hung and goes on is fed again, with one line for the hang and one for its end."""
     worker, publisher = loops("running")
-    worker.round_s -= HEALTHY_S + 0.1
+    worker.alive_s -= HEALTHY_S + 0.1
     one = pulse(worker, publisher)
     for _ in range(3):
         one.beat()
-    worker.round_s = time.monotonic()
+    worker.alive_s = time.monotonic()
     one.beat()
     assert fed(manager) == 1
     assert [record.message.partition(";")[0] for record in caplog.records] == [
@@ -308,7 +308,7 @@ def test_the_end_of_a_hang_is_told(manager: Manager, caplog: pytest.LogCaptureFi
 def test_a_slow_round_is_fed(manager: Manager) -> None:
     """A round that took some seconds is slow, not hung."""
     worker, publisher = loops("running")
-    worker.round_s -= HEALTHY_S - 1
+    worker.alive_s -= HEALTHY_S - 1
     pulse(worker, publisher).beat()
     assert fed(manager) == 1
 
@@ -318,12 +318,12 @@ def test_a_sleep_of_the_whole_process_is_no_hang(manager: Manager, caplog: pytes
     worker, publisher = loops("running")
     one = pulse(worker, publisher)
     slept_s = 2 * HEALTHY_S
-    worker.round_s -= slept_s
-    publisher.round_s -= slept_s
+    worker.alive_s -= slept_s
+    publisher.alive_s -= slept_s
     one._last_s -= slept_s
     one.beat()
     assert manager.told() == []
     assert caplog.records == []
-    worker.round_s = publisher.round_s = time.monotonic()
+    worker.alive_s = publisher.alive_s = time.monotonic()
     one.beat()
     assert fed(manager) == 1

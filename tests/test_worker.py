@@ -573,14 +573,30 @@ def test_an_error_in_the_worker_reaches_main(desk: Desk) -> None:
 def test_the_worker_ends_when_asked(desk: Desk) -> None:
     """It runs rounds until it is asked to end, and ends without an error."""
     desk.worker.start()
-    began_s = desk.worker.round_s
+    began_s = desk.worker.alive_s
     deadline_s = time.monotonic() + 10
-    while desk.worker.round_s == began_s:
+    while desk.worker.alive_s == began_s:
         assert time.monotonic() < deadline_s, "it runs no rounds"
         desk.wake.set()
     desk.worker.end(10)
     assert not desk.worker._thread.is_alive()
     assert desk.worker.error is None
+
+
+def test_it_lives_while_a_round_takes_long() -> None:
+    """Many stations are attended a few at a time, and each time counts: a long round is no hang."""
+    rigs = [Rig() for _ in range(4)]
+    for rig in rigs:
+        rig.connect()
+    desk = Desk(*rigs)
+    desk.classifier.at_once = 1
+    for rig in rigs:
+        rig.deliver(0.5)
+    alive_s: list[float] = []
+    desk.classifier.busy = lambda: alive_s.append(desk.worker.alive_s)
+    desk.worker.round()
+    assert len(alive_s) == len(rigs)
+    assert alive_s == sorted(set(alive_s)), "it seems to hang from batch to batch"
 
 
 def test_a_hanging_batch_is_not_waited_for(desk: Desk) -> None:

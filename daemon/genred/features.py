@@ -154,8 +154,11 @@ class Mfcc:
 
     def _mel(self, slices: Samples) -> Doubles:
         spectrum = np.fft.rfft(slices * self._taper)  # [T, F]
-        power = spectrum.real**2 + spectrum.imag**2
-        return np.add.reduceat(power[:, self._bins] * self._weights, self._starts, axis=1)
+        power = spectrum.real**2
+        power += spectrum.imag**2  # in place, here and below: a new array costs as much as the sum
+        weighted = power.take(self._bins, axis=1)
+        weighted *= self._weights
+        return np.add.reduceat(weighted, self._starts, axis=1)
 
     def from_log_mel(self, log_mel: NDArray[np.floating]) -> Frames:
         """MFCC [T, n_mfcc] of log-mel frames [T, n_mels] in dB."""

@@ -154,7 +154,7 @@ class Health:
                 pieces = _measure(block[: count * self._length], count)
                 self._judge(pieces, self._at + np.arange(count) * self._length)
         self._at += count * self._length
-        self._partial = block[count * self._length :].copy()
+        self._partial = block[count * self._length :].copy("K")  # one channel after the other, as it came
 
     def skip(self, n: int) -> None:
         """Pass over `n` samples that never came."""

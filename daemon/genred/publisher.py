@@ -91,7 +91,7 @@ class Publisher:
         self.boot = uuid.uuid4().hex
         self.endpoint = endpoint
         self.subscriptions = 0  # written by the publisher's thread only
-        self.round_s = time.monotonic()  # when it last finished a round
+        self.alive_s = time.monotonic()  # when it last finished a round
         self._utc, self._lock = utc, lock
         self._door: Door | None = None
         self._queue: queue.SimpleQueue[_Outgoing | _Forgotten | None] = queue.SimpleQueue()
@@ -255,7 +255,7 @@ class Publisher:
             if time.monotonic() >= self._held_until_s:
                 self._drain(xpub)
                 self._repeat(xpub)
-            self.round_s = time.monotonic()
+            self.alive_s = time.monotonic()
 
     def _look_after(self, xpub: zmq.Socket[bytes]) -> None:
         """Send everybody away if somebody has to go; listen again if that is what was done before."""

@@ -45,7 +45,7 @@ class RingBuffer:
         self.written = 0
         self.read_position = 0
         self._claimed = 0
-        self._samples = np.zeros((capacity, channels), np.float32)
+        self._samples = np.zeros((channels, capacity), np.float32)  # one channel after the other: all work on one
 
     @property
     def waiting(self) -> int:
@@ -68,8 +68,8 @@ class RingBuffer:
         self._claimed = position + n
         start = position % self.capacity
         first = min(n, self.capacity - start)
-        self._samples[start : start + first] = block[:first]
-        self._samples[: n - first] = block[first:]
+        self._samples[:, start : start + first] = block[:first].T
+        self._samples[:, : n - first] = block[first:].T
         self.written = position + n
 
     def read(self, until: int) -> Read:
@@ -85,4 +85,4 @@ class RingBuffer:
     def _copy(self, begin: int, until: int) -> Block:
         start, n = begin % self.capacity, until - begin
         first = min(n, self.capacity - start)
-        return np.concatenate([self._samples[start : start + first], self._samples[: n - first]])
+        return np.concatenate([self._samples[:, start : start + first], self._samples[:, : n - first]], axis=1).T

@@ -102,8 +102,8 @@ def _pages(reloader: Reloader, worker: Worker, publisher: Publisher) -> dict[str
     """What the metrics' port answers; all that is looked at is replaced as a whole by the thread that owns it."""
 
     def healthz() -> Page:
-        finished_s = min(worker.round_s, publisher.round_s)
-        hangs = time.monotonic() - finished_s > HEALTHY_S
+        alive_s = min(worker.alive_s, publisher.alive_s)
+        hangs = time.monotonic() - alive_s > HEALTHY_S
         return health(worker.snapshot, _required(reloader.setup.config), hangs=hangs)
 
     return {"/metrics": Exposition(lambda: worker.snapshot).page, "/healthz": healthz}
@@ -199,9 +199,9 @@ class Pulse:
         """Feed the watchdog, if it is time and all is well."""
         if now_s < self._fed_s + self._every_s:
             return []
-        finished_s = min(self._worker.round_s, self._publisher.round_s)
-        self._tell_hang(now_s - finished_s > HEALTHY_S)
-        if finished_s <= self._fed_s or self._hangs:
+        alive_s = min(self._worker.alive_s, self._publisher.alive_s)
+        self._tell_hang(now_s - alive_s > HEALTHY_S)
+        if alive_s <= self._fed_s or self._hangs:
             return []
         self._fed_s = now_s
         return ["WATCHDOG=1"]

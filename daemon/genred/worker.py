@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 STATUS_S = 1.0
 REST_MOST_S = 0.1  # the rings are drained at least so often
 REST_LEAST_S = 0.003  # between two looks for a window that is about to be complete
-REST_A_STATION_S = 1e-4  # longer with each station: what comes due meanwhile is judged in one batch
+REST_A_STATION_S = 2e-4  # longer with each station: what comes due meanwhile is judged in one batch
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Worker:
         wake: threading.Event,
     ) -> None:
         self.snapshot = Snapshot(hello, publisher.endpoint)
-        self.round_s = time.monotonic()  # when it last finished a round
+        self.alive_s = time.monotonic()  # when it last finished a round, or a part of it
         self.error: BaseException | None = None
         self._stations: Sequence[Station] = tuple(stations)  # replaced as a whole
         self._classifier, self._publisher = classifier, publisher
@@ -124,23 +124,31 @@ class Worker:
             self.error = error
 
     def round(self) -> None:
-        """Listen to every station that has something to say, and answer the windows that are due, batch by batch."""
+        """Listen to every station that has something to say, a few at a time."""
         now_s = time.monotonic()
         if self._setup is not None:
             setup, self._setup = self._setup, None
             self._adopt(setup, now_s)
-        dues = [due for station in self._stations if station.wants(now_s) for due in station.listen(now_s)]
-        for start in range(0, len(dues), self._classifier.at_once):
-            batch = dues[start : start + self._classifier.at_once]
+        wanting = [station for station in self._stations if station.wants(now_s)]
+        for start in range(0, len(wanting), self._classifier.at_once):
+            self._attend(wanting[start : start + self._classifier.at_once])
+            self.alive_s = time.monotonic()
+        self._tell_clock_step()
+        self._tell_status(now_s)
+        self.alive_s = time.monotonic()
+
+    def _attend(self, stations: Sequence[Station]) -> None:
+        """Listen to `stations`, answer the windows that are due, and tell what happened there."""
+        now_s, at_once = time.monotonic(), self._classifier.at_once
+        dues = [due for station in stations for due in station.listen(now_s)]
+        for start in range(0, len(dues), at_once):
+            batch = dues[start : start + at_once]
             for due, verdict in zip(batch, self._classifier.judge([d.window for d in batch]), strict=True):
                 self._answer(due, verdict)
-        for station in self._stations:
+        for station in stations:
             self._leave(station, station.stretch)
             self._tell_unripe(station)
             self._tell_events(station)
-        self._tell_clock_step()
-        self._tell_status(now_s)
-        self.round_s = time.monotonic()
 
     def _adopt(self, setup: Setup, now_s: float) -> None:
         """Go by `setup`: all windows that were due before have been answered, and none of a later round is judged."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from ..errors import SourceLost
@@ -38,10 +38,13 @@ class Body:
     ----------
     over : bool
         Nothing more will come.
+    before_wait : callable
+        Called before bytes are waited for.
     """
 
     def __init__(self, chunks: Iterator[Chunk], stop: threading.Event, patience_s: float) -> None:
         self.over = False
+        self.before_wait: Callable[[], None] = lambda: None
         self._chunks, self._stop, self._patience_s = chunks, stop, patience_s
         self._held = memoryview(b"")
         self._at_mark = False
@@ -64,6 +67,7 @@ class Body:
             If there is no audio in them, or as `chunks` does.
         """
         while not self._held and not self._at_mark and not self.over:
+            self.before_wait()
             self._take()
         part, self._held = bytes(self._held[:n]), self._held[n:]
         self._silent_bytes += len(part)

@@ -66,8 +66,7 @@ class Network:
         with Client(self._timeout_s) as client:
             chunks = Opener(client, delivery).open(self._url)
             body = Body(chunks, output.stop, PATIENCE * self._timeout_s + delivery.rest_s)
-            for piece in decode(body, delivery.title, output.count_error):
-                delivery.hand_over(piece)
+            decode(body, delivery.hand_over, delivery.title, output.count_error)
         if not output.stop.is_set():
             raise SourceLost(
                 f"{self._url} has ended{'' if delivery.begun else ', and had no audio that can be decoded'}"

@@ -49,7 +49,8 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
     test = _exam(tracks, split.test, plan, device) if plan.record_test else None
 
     run, identity = _start(plan, train, device, out), checkpoint.identity(plan)
-    lesson = Lesson(Deck(train, plan.spec, device), torch.from_numpy(targets).to(device))
+    teachers = [_beside(plan, out, name).to(device).eval() for name in plan.teachers]
+    lesson = Lesson(Deck(train, plan.spec, device), torch.from_numpy(targets).to(device), teachers)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.resume(run, plan, out / "checkpoint.pt")
 
@@ -83,10 +84,11 @@ def fit(data: Path, out: Path, plan: Recipe, device: str = "cpu") -> None:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned from: tracks, and the probabilities [tracks, K] that they are to be answered with."""
+    """What is learned from: tracks, the probabilities [tracks, K] they are to be answered with, and an ensemble."""
 
     deck: Deck
     targets: Tensor
+    teachers: list[Network]
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _exam(tracks: dict[str, NDArray[np.uint8]], names: tuple[str, ...], plan: Re
 
 def _start(plan: Recipe, train: dataset.Crops, device: str, out: Path) -> Run:
     torch.manual_seed(plan.seed)
-    network = _begun(plan, out) if plan.start else _fresh(plan, train)
+    network = _beside(plan, out, plan.start) if plan.start else _fresh(plan, train)
     network.to(device)
     optimiser = torch.optim.AdamW(network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay)
     return Run(network, copy.deepcopy(network).eval(), optimiser, np.random.default_rng(plan.seed))
@@ -140,11 +142,11 @@ def _fresh(plan: Recipe, train: dataset.Crops) -> Network:
     return network
 
 
-def _begun(plan: Recipe, out: Path) -> Network:
-    """Return the best network of the run that `plan` starts from."""
-    folder = out.parent / f"{plan.start}-{plan.split}-{plan.seed}"
-    begun, network, _ = checkpoint.load_best(folder)
-    if (begun.network, begun.spec, begun.gain, begun.split, begun.seed) != (
+def _beside(plan: Recipe, out: Path, name: str) -> Network:
+    """Return the best network of the run of the recipe `name` that has the split and seed of `plan`."""
+    folder = out.parent / f"{name}-{plan.split}-{plan.seed}"
+    other, network, _ = checkpoint.load_best(folder)
+    if (other.network, other.spec, other.gain, other.split, other.seed) != (
         plan.network,
         plan.spec,
         plan.gain,
@@ -168,10 +170,11 @@ def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[f
         _set_rate(run.optimiser, plan, run.epoch + number / len(batches))
         length = crop_frames(plan, run.rng)
         crops = lesson.deck.draw(batch, run.rng, plan.augment, length)
-        target = lesson.targets[torch.from_numpy(batch).to(device)]
+        genre = lesson.targets[torch.from_numpy(batch).to(device)]
+        target = _taught_by(lesson.teachers, crops, genre, plan) if lesson.teachers else genre
         if plan.mixup:
             share = float(run.rng.beta(plan.mixup, plan.mixup))
-            crops, target = (share * x + (1 - share) * x.roll(1, 0) for x in (crops, target))
+            crops, genre, target = (share * x + (1 - share) * x.roll(1, 0) for x in (crops, genre, target))
         with torch.autocast(device, torch.bfloat16, enabled=plan.mixed_precision):
             answers = run.network.as_it_goes(crops) if plan.replication else run.network(crops).unsqueeze(1)
         loss = loss_of(answers.float(), target, plan)
@@ -181,10 +184,17 @@ def _train_epoch(run: Run, plan: Recipe, lesson: Lesson, device: str) -> tuple[f
         run.optimiser.step()
         _average(run, plan)
         losses.append(loss.detach())
-        sure = target.amax(1) > 0.5  # of a genre, or mostly of one
-        right.append((sure & (answers[:, -1].argmax(1) == target.argmax(1))).sum())
+        sure = genre.amax(1) > 0.5  # of a genre, or mostly of one
+        right.append((sure & (answers[:, -1].argmax(1) == genre.argmax(1))).sum())
         judged.append(sure.sum())
     return float(torch.stack(losses).mean()), int(torch.stack(right).sum()) / int(torch.stack(judged).sum())
+
+
+@torch.no_grad()
+def _taught_by(teachers: list[Network], crops: Tensor, genre: Tensor, plan: Recipe) -> Tensor:
+    """What `crops` [B, T, C] are to be answered with [B, K]: in part as the teachers do, if they have a `genre`."""
+    answer = torch.stack([teacher(crops).float().softmax(1) for teacher in teachers]).mean(0)
+    return torch.where(genre.amax(1, keepdim=True) > 0.5, torch.lerp(genre, answer, plan.distillation), genre)
 
 
 def loss_of(answers: Tensor, target: Tensor, plan: Recipe) -> Tensor:

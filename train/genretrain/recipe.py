@@ -54,6 +54,11 @@ class Recipe:
     start : str
         If not empty, the recipe whose run of the same split and seed, beside this one, is gone on from: its best
         weights by validation.
+    teachers : tuple of str
+        Recipes whose runs of the same split and seed, beside this one, are an ensemble to learn from.
+    distillation : float
+        Share that the ensemble's answer to a crop, the mean of its probabilities, has in what the crop is to be
+        answered with (Hinton, Vinyals and Dean 2015); the genre has the rest. Outliers are left as they are.
     record_test : bool
         Note the accuracy on the test tracks after every epoch, for the figure. It is read by nothing, and is a look
         at the test tracks all the same.
@@ -82,6 +87,8 @@ class Recipe:
     mixed_precision: bool = False
     outliers: float = 0.0
     start: str = ""
+    teachers: tuple[str, ...] = ()
+    distillation: float = 0.0
     record_test: bool = False
     spec: MfccSpec = MfccSpec()
     gain: GainRule = GainRule()
@@ -94,7 +101,7 @@ class Recipe:
             "weight_decay warm_up mixup augment.gain_db augment.equaliser_db augment.stretch augment.shift"
             " augment.mask_frames augment.mask_bands"
         )
-        shares = "augment.room augment.noise augment.line replication outliers"
+        shares = "augment.room augment.noise augment.line replication outliers distillation"
         rules = [
             ("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
             ("split", self.split in KINDS, f"one of {', '.join(KINDS)}"),
@@ -107,6 +114,7 @@ class Recipe:
             ("spec", self.spec == archived, "what the log-mels were made with; only n_mfcc can be chosen"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
             ("replication", not self.replication or self.network == "crnn", "0: only a crnn answers after every step"),
+            ("distillation", bool(self.teachers) == (self.distillation > 0), "above 0 with teachers, and 0 without"),
             ("average", 0 <= self.average < 1, "at least 0 and below 1"),
             ("augment.mask_frames", self.augment.mask_frames <= self.window, "at most the window"),
             *((name, attrgetter(name)(self) > 0, "positive") for name in positive.split()),
@@ -152,6 +160,10 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"{name} is {value!r}, but must be a table, [{name}]")
         return _record(kind, value, f"{name}.")  # type: ignore[arg-type]  # a class: it is a type annotation
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list) or not all(type(text) is str for text in value):
+            raise TypeError(f"{name} is {value!r}, but must be a list of texts")
+        return tuple(value)
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

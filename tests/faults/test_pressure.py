@@ -6,8 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,7 +15,7 @@ from pathlib import Path
 from aftermath import assert_serves
 from wholly import Start, assert_same, from_the_start, judged, statuses, windows
 
-from conftest import Daemon, collect, music, subscribed, write_wav
+from conftest import collect, music, subscribed, write_wav
 from genred.messages import Event, Message, Status
 from genred.publisher import HIGH_WATER
 from genred.sources.intake import RING_S
@@ -67,8 +65,10 @@ def listening(endpoint: str, *options: str) -> Iterator[tuple[subprocess.Popen[b
     command = [sys.executable, "-m", "genred", "listen", endpoint, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        yield process, (json.loads(line)["seq"] for line in process.stdout)
-        process.kill()
+        try:
+            yield process, (json.loads(line)["seq"] for line in process.stdout)
+        finally:
+            process.kill()
 
 
 def published(counter: Subscriber, least: int) -> Status:
@@ -85,13 +85,15 @@ def seconds(message: Message) -> float:
 
 
 def test_a_file_a_hundred_times_as_fast(daemon: Start, small_model: Path, tmp_path: Path) -> None:
-    """Every window of it is answered, as ``classify`` does; it waits where it must, and the live station beside it never.
+    """Every window of it is answered as ``classify`` does, and no window of the live station beside it is skipped.
 
     It is read no further ahead than its ring is long.
     """
     path = write_wav(tmp_path / "long.wav", music(LONG_S))
     with from_the_start(daemon, small_model, tmp_path, path, "demo:") as (one, subscriber):
-        messages = collect(subscriber, lambda ms: statuses(ms, "long")[-1:] != [] and changed(ms, "long", "ended") != [])
+        messages = collect(
+            subscriber, lambda ms: statuses(ms, "long")[-1:] != [] and changed(ms, "long", "ended") != []
+        )
         (running,), (ended,) = (changed(messages, "long", state) for state in ("running", "ended"))
         messages += assert_serves(one, subscriber, ["demo"], messages)
         assert subscriber.gaps == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from aftermath import assert_serves
@@ -13,6 +14,7 @@ from wholly import Start, statuses, windows
 from audio_files import stream
 from conftest import Daemon, collect, music, subscribed
 from genred.messages import Event, Message
+from names import NameServer, can_serve
 from web import Part, Request, Script, answer, serving
 
 RATE = 44100
@@ -27,13 +29,54 @@ socket.getaddrinfo = getaddrinfo
 """
 
 
-@pytest.fixture
-def names(tmp_path: Path) -> Path:
-    """A folder with a pipe for each name: to look the name up is to wait for somebody who writes its address there."""
-    (tmp_path / "sitecustomize.py").write_text(HANG.format(folder=str(tmp_path)))
-    for name in ("slow.example", "dead.example"):
-        os.mkfifo(tmp_path / name)
-    return tmp_path
+class Names(Protocol):
+    """Names whose look-up hangs until it is answered; `options` let a daemon have them."""
+
+    options: dict[str, object]
+
+    def answer(self, name: str) -> None:
+        """Let `name` be this machine."""
+
+
+class Pipes:
+    """A pipe for each name: to look the name up is to wait for somebody who writes its address there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        path = f"{folder}:{os.environ.get('PYTHONPATH', '')}"
+        self.options: dict[str, object] = {"env": os.environ | {"PYTHONPATH": path}}
+        (folder / "sitecustomize.py").write_text(HANG.format(folder=str(folder)))
+        for name in ("slow.example", "dead.example"):
+            os.mkfifo(folder / name)
+
+    def answer(self, name: str) -> None:
+        (self._folder / name).rename(self._folder / "pipe")
+        (self._folder / name).write_text("127.0.0.1")
+        (self._folder / "pipe").write_text("127.0.0.1")
+
+
+class Served:
+    """A name server that does not answer."""
+
+    def __init__(self, server: NameServer) -> None:
+        self._server = server
+        self.options: dict[str, object] = {"under": server.under}
+
+    def answer(self, name: str) -> None:
+        asked = [question for question in self._server.asked if question[0] == name]
+        assert len(asked) == len(set(asked)) > 0, "a name is looked up again while it hangs"
+        self._server.answer(name, "127.0.0.1")
+
+
+@pytest.fixture(params=["server", "pipes"])
+def names(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Names]:
+    if request.param == "pipes":
+        yield Pipes(tmp_path)
+        return
+    if not can_serve(tmp_path):
+        pytest.skip("only root can give a program a name server of its own (port 53, unshare -m)")
+    with NameServer(tmp_path) as server:
+        yield Served(server)
 
 
 def live(content: bytes) -> Script:
@@ -46,23 +89,20 @@ def live(content: bytes) -> Script:
     return script
 
 
-def test_a_resolver_that_hangs(daemon: Start, endpoint: str, small_model: Path, names: Path) -> None:
+def test_a_resolver_that_hangs(daemon: Start, endpoint: str, small_model: Path, names: Names) -> None:
     """Who is looked up is lost, however often it is tried with one look-up; the others go on, and the end is prompt.
 
     When the resolver answers, the station is heard by itself.
     """
-    environment = os.environ | {"PYTHONPATH": f"{names}:{os.environ.get('PYTHONPATH', '')}"}
     with serving({"/live": live(stream("mp3", music(60.0, RATE), RATE))}) as server:
         uris = [f"{name}=http://{name}.example:{server.port}/live#timeout={TIMEOUT_S}" for name in ("slow", "dead")]
-        one = daemon(*uris, "demo:", "--model", small_model, env=environment)
+        one = daemon(*uris, "demo:", "--model", small_model, **names.options)
         with subscribed(endpoint) as subscriber:
             messages = collect(subscriber, lambda ms: lost(ms, "slow") >= 1 and lost(ms, "dead") >= 1)
             tasks = threads(one)
             messages += collect(subscriber, lambda ms: lost(ms, "slow") >= TRIES and lost(ms, "dead") >= TRIES)
             assert threads(one) <= tasks
-            (names / "slow.example").rename(names / "pipe")
-            (names / "slow.example").write_text("127.0.0.1")
-            (names / "pipe").write_text("127.0.0.1")
+            names.answer("slow.example")
             messages += collect(subscriber, lambda ms: bool(windows(ms, "slow")))
             messages += assert_serves(one, subscriber, ("slow", "demo"), messages)
             assert subscriber.gaps == 0

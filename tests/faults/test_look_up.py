@@ -15,7 +15,7 @@ from audio_files import stream
 from conftest import Daemon, collect, music, subscribed
 from genred.messages import Event, Message
 from names import NameServer, can_serve
-from web import Part, Request, Script, answer, serving
+from web import live, serving
 
 RATE = 44100
 TIMEOUT_S, TRIES = 1, 2
@@ -77,16 +77,6 @@ def names(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Names]:
         pytest.skip("only root can give a program a name server of its own (port 53, unshare -m)")
     with NameServer(tmp_path) as server:
         yield Served(server)
-
-
-def live(content: bytes) -> Script:
-    def script(_request: Request) -> Iterator[Part]:
-        yield answer()
-        for at in range(0, len(content), 1600):  # 128 kbit/s
-            yield content[at : at + 1600]
-            yield 0.1
-
-    return script
 
 
 def test_a_resolver_that_hangs(daemon: Start, endpoint: str, small_model: Path, names: Names) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from audio_files import stream
 from conftest import Daemon, collect, music, subscribed, write_wav
 from genred.messages import Message, encode
 from genred.subscriber import Subscriber
-from web import Part, Request, Script, answer, serving, tls
+from web import Part, Request, Script, answer, live, serving, tls, with_password
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -151,20 +150,9 @@ def test_hostile_servers(daemon: Start, endpoint: str, small_model: Path) -> Non
 def test_tls(daemon: Start, endpoint: str, small_model: Path, tmp_path: Path) -> None:
     """Over TLS, with a password, through a playlist: heard. An expired certificate is refused and named."""
     mp3 = stream("mp3", music(20.0, RATE), RATE)
-
-    def live(request: Request) -> Iterator[Part]:
-        if not request.header("authorization"):
-            yield answer(status="401 Unauthorized", www_authenticate="Basic")
-            return
-        yield answer()
-        began_s = time.monotonic()
-        for number, at in enumerate(range(0, len(mp3), 1600)):
-            yield mp3[at : at + 1600]
-            yield max(began_s + number * 0.1 - time.monotonic(), 0.0)
-
     scripts: dict[str, Script | bytes] = {
         "/live.pls": answer(b"[playlist]\nFile1=/live?token=geheim\n"),
-        "/live?token=geheim": live,
+        "/live?token=geheim": with_password(live(mp3)),
     }
     for name in ("good", "expired"):
         (tmp_path / name).mkdir()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from aftermath import assert_serves
+from msgspec import UNSET
 from wholly import Start, assert_same, from_the_start, judged, statuses, windows
 
-from conftest import collect, music, subscribed, write_wav
+from conftest import Daemon, collect, music, subscribed, write_wav
 from genred.messages import Event, Message, Status
 from genred.publisher import HIGH_WATER
 from genred.sources.intake import RING_S
@@ -25,6 +28,8 @@ RATE = 22050
 LATENCY_MS = 5 * 100
 LEAST_BYTES = 500  # of an estimate
 LONG_S, TIMES = 300.0, 100
+STATIONS, HOGS = 6, 40
+STARVED_HOP, LEAST = 4, 20  # frames: 11 windows a second; windows skipped of each station
 
 
 def test_a_subscriber_that_stops_under_load(daemon: Start, endpoint: str, small_model: Path, tmp_path: Path) -> None:
@@ -109,3 +114,59 @@ def test_a_file_a_hundred_times_as_fast(daemon: Start, small_model: Path, tmp_pa
 
 def changed(messages: Sequence[Message], station: str, state: str) -> list[Event]:
     return [m for m in messages if isinstance(m, Event) and (m.event, m.station, m.state) == ("state", station, state)]
+
+
+@contextmanager
+def starved(one: Daemon) -> Iterator[None]:
+    """Leave the daemon one core, and others who want all of it: what is left is a few hundredths."""
+    everywhere = os.sched_getaffinity(0)
+    core = {max(everywhere)}
+    with ExitStack() as stack:
+        for _ in range(HOGS):
+            hog = stack.enter_context(subprocess.Popen(["sh", "-c", "while :; do :; done"]))
+            stack.callback(hog.kill)
+            os.sched_setaffinity(hog.pid, core)
+        move(one, core)
+        yield
+    move(one, everywhere)
+
+
+def move(one: Daemon, cores: set[int]) -> None:
+    """Let all threads of the daemon run on these cores."""
+    for thread in Path(f"/proc/{one.process.pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+
+
+@pytest.mark.timeout(240)
+def test_too_little_of_the_cpu(daemon: Start, endpoint: str, small_model: Path) -> None:
+    """It says that it cannot keep up, skips as much of each station, loses nothing, and says when it keeps up again."""
+    names = [f"s{n}" for n in range(STATIONS)]
+    one = daemon(*(f"{name}=demo:" for name in names), "--model", small_model, "--hop", STARVED_HOP)
+    with subscribed(endpoint) as subscriber:
+        messages = collect(subscriber, lambda ms: all(len(windows(ms, name)) >= 5 for name in names))
+        before = skipped(messages)
+        with starved(one):
+            hungry = collect(subscriber, lambda ms: min(skipped(ms, names).values()) >= LEAST + max(before.values()))
+            hungry += collect(subscriber, lambda ms: all(windows(ms, name) for name in names))
+        fed = collect(subscriber, lambda ms: told(ms)[-1:] != [] and "keeps up again" in told(ms)[-1], 120)
+        messages += hungry + fed
+        messages += assert_serves(one, subscriber, names, messages)
+    assert [text.split(" and ")[0] for text in told(hungry)] == ["the machine cannot keep up"]
+    assert any(status.process.overloaded is True for status in statuses(hungry))
+    some = skipped(hungry)
+    assert max(some.values()) < 2 * min(some.values())
+    last = {name: statuses(messages, name)[-1] for name in names}
+    assert all((s.total.lost, s.total.overwritten, s.state) == (0, 0, "running") for s in last.values())
+    assert all(s.process.overloaded is UNSET for s in last.values())
+    assert "hangs" not in one.log
+
+
+def told(messages: Sequence[Message]) -> list[str]:
+    """What is said about the machine."""
+    return [m.text for m in messages if isinstance(m, Event) and m.event == "overload"]
+
+
+def skipped(messages: Sequence[Message], names: Sequence[str] = ()) -> dict[str, int]:
+    """Windows that have been skipped of each station by its newest status; 0 of one without."""
+    newest = {str(status.station): status.total.skipped for status in statuses(messages)}
+    return dict.fromkeys(names, 0) | newest

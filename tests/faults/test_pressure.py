@@ -24,6 +24,8 @@ from genred.publisher import HIGH_WATER
 from genred.sources.intake import RING_S
 from genred.subscriber import Subscriber
 
+pytestmark = pytest.mark.xdist_group("pressure")  # one after the other: each is a burden to the rest
+
 RATE = 22050
 LATENCY_MS = 5 * 100
 LEAST_BYTES = 500  # of an estimate

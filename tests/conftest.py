@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -205,11 +205,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Daemon:
-    """A running ``genred run``; its stderr goes to a file, so that no pipe can fill."""
+    """A running ``genred run``; its stderr goes to a file, so that no pipe can fill.
 
-    def __init__(self, log: Path, endpoint: str, *arguments: str | Path, **options: object) -> None:
+    `under` is a command that becomes the one it is given, as ``nice`` does.
+    """
+
+    def __init__(
+        self, log: Path, endpoint: str, *arguments: str | Path, under: Sequence[str] = (), **options: object
+    ) -> None:
         self.endpoint, self._log = endpoint, log
-        command = [sys.executable, "-m", "genred", "run", "--bind", endpoint, *map(str, arguments)]
+        command = [*under, sys.executable, "-m", "genred", "run", "--bind", endpoint, *map(str, arguments)]
         with log.open("w") as stderr:
             self.process = subprocess.Popen(command, stderr=stderr, **options)  # type: ignore[call-overload]
 

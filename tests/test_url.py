@@ -85,6 +85,13 @@ def test_where_a_reference_leads(reference: str, sent: str, user: str) -> None:
     assert bool(url.password) == bool(user)
 
 
+@pytest.mark.parametrize("place", ["you:geheim@[::1", "you:[geheim]@h", "you:geheim@\u2100"])
+def test_a_reference_that_cannot_be_read(place: str) -> None:
+    """It is refused in words of our own: Python's would quote it."""
+    with pytest.raises(ValueError, match="its host or its port cannot be read"):
+        Url.parse(SECRET).join(f"http://{place}/")
+
+
 @pytest.mark.parametrize(
     "uri", [f"{SECRET}#volume=1", f"{SECRET}#gain=loud", f"{SECRET}#gain", "http://me:geheim@h:x/"]
 )

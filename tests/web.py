@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +113,31 @@ def _head(lines: object) -> str:
         if line in (b"\r\n", b"\n"):
             return head.decode("latin-1")
     return ""
+
+
+def live(content: bytes) -> Script:
+    """Send `content`, of 128 kbit/s, as it would sound."""
+
+    def script(_request: Request) -> Iterator[Part]:
+        yield answer()
+        began_s = time.monotonic()
+        for number, at in enumerate(range(0, len(content), 1600)):
+            yield content[at : at + 1600]
+            yield max(began_s + number * 0.1 - time.monotonic(), 0.0)
+
+    return script
+
+
+def with_password(script: Script) -> Script:
+    """Ask for user and password first."""
+
+    def asking(request: Request) -> Iterator[Part]:
+        if request.header("authorization"):
+            yield from script(request)
+        else:
+            yield answer(status="401 Unauthorized", www_authenticate="Basic")
+
+    return asking
 
 
 @contextmanager

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 from .errors import ModelError
 
+# By default ONNX Runtime reports to its maker over the net, and keeps a database for that in the user's cache. It looks
+# here when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 Provider = Literal["auto", "cuda", "cpu"]
 Array = NDArray[np.float32]
 

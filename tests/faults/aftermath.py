@@ -12,6 +12,7 @@ from genred.messages import Message
 from genred.subscriber import Subscriber
 
 SETTLED = 3  # statuses and windows of each station, from now on
+END_S = 5 * 1.0  # five times what is promised
 
 
 def assert_serves(
@@ -27,5 +28,5 @@ def assert_serves(
         assert late.receive(5 * 0.5) is not None, "a new subscriber is told nothing"
     assert_books_balance([*before, *after])
     assert "please report this" not in one.log
-    assert one.stop() == 0
+    assert one.stop(timeout_s=END_S) == 0
     return after

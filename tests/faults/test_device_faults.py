@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from pulse import RATE, Pulse
 
 pytestmark = [pytest.mark.audio_server, pytest.mark.timeout(240)]
 
+STOP_S, SETTLED_S = 30.0, 8.0  # the clock finds what is missing within the latter
 QUIET_DBFS, LOUD_DBFS = -30.0, -10.0
 
 
@@ -138,6 +141,36 @@ def test_an_audio_server_that_dies(
         messages += assert_serves(one, subscriber, ["hall", "other", "demo"], messages)
     assert "lost" not in states(messages, "demo")
     assert statuses(messages, "demo")[-1].total.lost == 0
+
+
+def test_a_stop_for_half_a_minute(
+    pulse: Pulse, tones: dict[float, Path], daemon: Start, endpoint: str, small_model: Path
+) -> None:
+    """After SIGSTOP, what a microphone delivered and what is told as lost are together the time that went by.
+
+    The demo, which can wait, misses nothing.
+    """
+    pulse.play("stage0", tones[QUIET_DBFS])
+    one = daemon("hall=mic:stage0.monitor", "demo:", "--model", small_model, env=pulse.environment)
+    with subscribed(endpoint) as subscriber:
+        messages = collect(subscriber, lambda ms: sum(s.total.captured > 2 * RATE for s in statuses(ms, "hall")) >= 2)
+        before = statuses(messages, "hall")[-1]
+        one.process.send_signal(signal.SIGSTOP)
+        time.sleep(STOP_S)  # the length of the stop is what is tested
+        one.process.send_signal(signal.SIGCONT)
+        resumed_s = seconds(before) + STOP_S + SETTLED_S
+        messages += collect(subscriber, lambda ms: any(seconds(s) > resumed_s for s in statuses(ms, "hall")))
+        after = statuses(messages, "hall")[-1]
+        messages += assert_serves(one, subscriber, ["hall", "demo"], messages)
+    told_s = (after.total.expected - before.total.expected) / RATE
+    assert told_s == pytest.approx(seconds(after) - seconds(before), abs=0.3)
+    assert after.total.lost > before.total.lost, "the stop was no fault"
+    assert statuses(messages, "demo")[-1].total.lost == 0
+    assert "hangs" not in one.log
+
+
+def seconds(message: Message) -> float:
+    return datetime.fromisoformat(message.time).timestamp()
 
 
 def connect(pulse: Pulse, **cards: str) -> None:

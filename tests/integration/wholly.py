@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from conftest import Daemon, genred, identities_hold, subscribed
-from genred.messages import Estimate, Message, Status
+from genred.messages import Estimate, Event, Message, Status
 from genred.subscriber import Subscriber
 
 Start = Callable[..., Daemon]
@@ -64,6 +64,16 @@ def windows(messages: Sequence[Message], station: str) -> list[Estimate]:
 
 def statuses(messages: Sequence[Message], station: str = "") -> list[Status]:
     return [m for m in messages if isinstance(m, Status) and station in ("", m.station)]
+
+
+def events(messages: Sequence[Message], kind: str, station: str) -> list[Event]:
+    return [m for m in messages if isinstance(m, Event) and (m.event, m.station) == (kind, station)]
+
+
+def running(messages: Sequence[Message], *names: str) -> bool:
+    """Whether each of `names` was running at last, and has answers to whole windows."""
+    last = {status.station: status.state for status in statuses(messages)}
+    return all(last.get(name) == "running" and windows(messages, name) for name in names)
 
 
 def judged(path: Path, model: Path, *options: str) -> list[dict[str, Any]]:

@@ -51,8 +51,8 @@ class _Bounded:
         self.response_class: Any = partial(MeteredResponse, self.meter)
 
     def _new_conn(self) -> Any:
-        self.meter.allow(HEAD_BYTES, CONNECT_S)  # for the answer of a proxy
-        return connect(self.host, self.port, CONNECT_S, self.socket_options)  # type: ignore[attr-defined]
+        self.meter.allow(HEAD_BYTES, self.timeout)  # type: ignore[attr-defined]  # for the answer of a proxy
+        return connect(self.host, self.port, self.timeout, self.socket_options)  # type: ignore[attr-defined]
 
     def getresponse(self) -> Any:
         self.meter.allow(HEAD_BYTES, self.timeout)  # type: ignore[attr-defined]
@@ -142,11 +142,11 @@ class Client:
     Parameters
     ----------
     timeout_s : float
-        How long a server may send nothing.
+        How long a server may send nothing; to look it up and connect may take no longer either, and no more than 10 s.
     """
 
     def __init__(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
+        self.timeout_s, self._connect_s = timeout_s, min(timeout_s, CONNECT_S)
         self._open: list[Answer] = []
         self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}  # scheme, proxy
 
@@ -196,10 +196,10 @@ class Client:
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=urllib3.Timeout(connect=CONNECT_S, read=self.timeout_s),
+                timeout=urllib3.Timeout(connect=self._connect_s, read=self.timeout_s),
             )
         except (urllib3.exceptions.HTTPError, TooMuchError, OSError, ValueError) as error:
-            late = f"has not answered within {CONNECT_S + self.timeout_s:g} s"
+            late = f"has not answered within {self._connect_s + self.timeout_s:g} s"
             raise SourceLost(f"{url} {why(error, late)}") from error
         return Answer(url, response, self.timeout_s), response.status, response.reason or ""
 

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 PORTS = {"http": 80, "https": 443}
 MOST_CHARACTERS = 4096
 MOST_SHOWN = 200  # characters of a path
+UNREADABLE = "its host or its port cannot be read"  # what Python says of such an address may quote a password
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +66,11 @@ class Url:
         ValueError
             As `parse` does.
         """
-        other = Url.parse(urljoin(self.sent, reference.strip()))
+        try:
+            joined = urljoin(self.sent, reference.strip())
+        except ValueError:
+            raise ValueError(UNREADABLE) from None
+        other = Url.parse(joined)
         if other.origin != self.origin or other.user:
             return other
         return Url(other.scheme, other.host, other.port, other.target, self.user, self.password)
@@ -128,7 +133,7 @@ def _hidden(target: str) -> str:
 
 
 def _split(text: str) -> SplitResult:
-    """Take `text` apart. What Python says of a malformed one is not passed on: it may quote a password."""
+    """Take `text` apart."""
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"it is longer than {MOST_CHARACTERS} characters")
     if not text.isprintable() or re.search(r"[\s\\]", text):  # urlsplit would drop line ends without a word
@@ -137,5 +142,5 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        raise ValueError("its host or its port cannot be read") from None
+        raise ValueError(UNREADABLE) from None
     return parts

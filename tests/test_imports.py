@@ -16,7 +16,7 @@ from conftest import ROOT
 DAEMON = ROOT / "daemon" / "genred"
 LEAVES = {"genred.errors", "genred.config", "genred.messages"}
 HOMES = {
-    "av": ["bench.tune", "sources.file", "sources.frames", "sources.stream"],
+    "av": ["bench.tune", "soak.forms", "sources.file", "sources.frames", "sources.stream"],
     "click": ["cli", "listen", "timeline", "devices", "doctor", "check"],
     "matplotlib": ["timeline"],
     "onnx": ["runtime"],

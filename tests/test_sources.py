@@ -415,6 +415,15 @@ def test_compressed_files(tmp_path: Path, suffix: str, codec: str) -> None:
     assert np.std(samples) == pytest.approx(np.std(original), rel=0.1)
 
 
+@pytest.mark.parametrize("layout", ["7.1", "octagonal", "hexadecagonal"])
+def test_many_channels_in_planes(tmp_path: Path, layout: str) -> None:
+    """Eight channels and more, each in a plane of its own, as AAC has them: mixed to their mean as fewer are."""
+    original = music(2.0, 48000)
+    samples, rates = heard(encode(tmp_path / "x.wv", original, 48000, "wavpack", layout))
+    assert rates == {48000}
+    np.testing.assert_allclose(samples, original, atol=1e-3)
+
+
 def test_damaged_pieces_are_counted(tmp_path: Path) -> None:
     """Damage within a file costs the pieces it hits: they are counted, and what follows is heard."""
     path = encode(tmp_path / "x.m4a", music(5.0, 48000), 48000, "aac")

@@ -33,8 +33,8 @@ class Stretch:
         Of its sound.
     ended_at : int or None
         Position in the ring where it ended.
-    lost, overwritten : int
-        Samples, at the source's rate.
+    lost, overwritten, unread : int
+        Samples, at the source's rate; those unread were still in the ring when the station left.
     published, skipped, failed : int
         Windows; those that failed were skipped too.
     """
@@ -48,6 +48,7 @@ class Stretch:
     ended_at: int | None = None
     lost: int = 0
     overwritten: int = 0
+    unread: int = 0
     published: int = 0
     skipped: int = 0
     failed: int = 0
@@ -69,7 +70,7 @@ class Stretch:
             lost=self.lost,
             fed=pushed - unframed,
             overwritten=self.overwritten,
-            discarded=0 if self.ended_at is None else unframed,
+            discarded=0 if self.ended_at is None else unframed + self.unread,
             waiting=written - read + (unframed if self.ended_at is None else 0),
             due=self.epoch.due,
             published=self.published,

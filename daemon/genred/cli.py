@@ -377,3 +377,37 @@ def bench(quick: bool, as_json: bool, model: str, provider: Any, hop: int) -> No
 
     logging.basicConfig(level="INFO", format="%(message)s")
     click.echo(told(measure(find_model(model), provider, hop, QUICK if quick else FULL), as_json=as_json))
+
+
+@main.command()
+@click.option("--minutes", type=click.FloatRange(min=0.1, max=100_000), default=65.0, show_default=True)
+@click.option("--stations", type=click.IntRange(4, 1000), default=24, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another one: other faults.")
+@click.option("--times", type=click.FloatRange(1, 1000), default=5.0, show_default=True, help="As fast as they play.")
+@click.option("--model", type=FILE, default="", help=MODEL)
+@click.option("--report", type=PATH, default="SOAK.md", show_default=True, help="Markdown; and JSON beside it.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def soak(minutes: float, stations: int, seed: int, times: float, model: str, report: Path, as_json: bool) -> None:
+    """Let a daemon hear hours of audio, with faults, and see what becomes of it.
+
+    Stations send many times as fast as they play; they vanish, stall, change codec and send garbage. Readers and the
+    daemon itself are stopped, strangers shout at its port, reloads add and remove stations and swap the model. Its
+    books are checked in every message; its memory, descriptors and threads are watched. The report is written every
+    five minutes.
+
+    It exits with 1 if a count is wrong, a station does not come back, the daemon dies, or its memory grows.
+
+    \b
+    genred soak --minutes 65 --stations 24 --report daemon/SOAK.md
+    genred soak --minutes 0.5 --stations 6
+    """
+    from .card import find_model
+    from .soak import Settings
+    from .soak import soak as run_soak
+
+    found = run_soak(Settings(minutes, stations, seed, times, find_model(model), report))
+    for failure in found.failures:
+        click.echo(plain(failure), err=True)
+    told = f"{found.audio_h:.1f} hours of audio in {found.minutes:.1f} minutes; see {report}"
+    click.echo(msgspec.json.encode(found).decode() if as_json else told)
+    raise SystemExit(1 if found.failures else 0)

@@ -196,8 +196,11 @@ class Station:
         """End for good, before the source does."""
         self.stop()
         if self.stretch is not None:
+            ring = self.stretch.intake.ring
+            written = ring.written  # the source's thread may still write
+            self.stretch.unread = written - ring.read_position
             self._books.close_intake(self.stretch.intake)
-            self._end(self.stretch.intake.ring.read_position)
+            self._end(written)
         self._become("ended", now_s, why)
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from .intake import KEPT_CHANNELS
 av.logging.set_level(av.logging.PANIC)  # libav would write to the terminal by itself
 
 
+POINTERS = 8  # libav's AV_NUM_DATA_POINTERS
 BLOCK_S = 0.1  # a file is handed over in pieces of this length
 
 
@@ -54,12 +55,18 @@ class Piece:
 def as_piece(frame: av.AudioFrame) -> Piece:
     """Take one frame of any sample format."""
     if frame.format.name.startswith("s64"):  # numpy's side of PyAV lacks it
-        frame = av.AudioResampler(format="dblp", layout=frame.layout, rate=frame.sample_rate).resample(frame)[0]
+        frame = _in_format(frame, "dbl")
+    elif frame.format.is_planar and frame.layout.nb_channels >= POINTERS:
+        frame = _in_format(frame, frame.format.packed.name)  # PyAV looks for the end of the planes, beyond them
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     floats = _as_float(samples)  # [C, N]
     return Piece(frame.sample_rate, (floats if len(floats) == KEPT_CHANNELS else _mixed(floats)[None]).T)
+
+
+def _in_format(frame: av.AudioFrame, name: str) -> av.AudioFrame:
+    return av.AudioResampler(format=name, layout=frame.layout, rate=frame.sample_rate).resample(frame)[0]
 
 
 def _mixed(samples: Samples) -> Samples:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from audio_files import encode
+from audio_files import encode, raw_wav
 from genred.bench.tune import MP3_BIT_RATE, tune, write_mp3
+from genred.errors import SourceLost
 from genred.sources import file, stream
 from genred.sources.body import Body, Chunk
 from genred.sources.frames import Piece
 from genred.sources.synth import SAMPLE_RATE_HZ
 
+QUIET = np.zeros(8000, np.int16)
 READ_BYTES = 1024  # two packets and a half
 READ_S = 8 * READ_BYTES / MP3_BIT_RATE
 
@@ -63,6 +67,25 @@ def test_a_burst_is_handed_over_in_lumps(mp3: Path) -> None:
     assert max(len(piece.kept) / piece.rate_hz for piece in taken) < stream.LUMP_S + 0.1
     whole = np.concatenate([piece.kept for piece in file.decode(mp3)])
     np.testing.assert_array_equal(np.concatenate([piece.kept for piece in taken])[: len(whole)], whole)
+
+
+@pytest.mark.parametrize("form", ["mp3", "wav"])
+def test_what_breaks_a_read_is_told_once(form: str, mp3: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Libav asks again after an error; what PyAV cannot raise it would write to the terminal."""
+    wav = raw_wav(mp3.with_suffix(".wav"), QUIET, 8000)
+    head = mp3.read_bytes()[:16000] if form == "mp3" else wav.read_bytes()
+
+    def chunks() -> Iterator[Chunk]:
+        yield head
+        while True:
+            yield random.Random(0).randbytes(1000) if form == "mp3" else b""
+            time.sleep(0.01)
+
+    body = Body(chunks(), threading.Event(), patience_s=0.3)
+    with pytest.raises(SourceLost, match="no audio that can be decoded"):
+        stream.decode(body, lambda _: None, lambda _: None, lambda: None)
+    assert body.read(100) == b""
+    assert capfd.readouterr().err == ""
 
 
 def test_another_rate_is_another_lump(mp3: Path, tmp_path: Path) -> None:

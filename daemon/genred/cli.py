@@ -380,15 +380,15 @@ def bench(quick: bool, as_json: bool, model: str, provider: Any, hop: int) -> No
 
 
 @main.command()
-@click.option("--minutes", type=click.FloatRange(min=0.1, max=100_000), default=65.0, show_default=True)
-@click.option("--stations", type=click.IntRange(4, 1000), default=24, show_default=True)
+@click.option("--minutes", type=click.FloatRange(min=0.1, max=100_000), default=65.0, show_default=True, help="Of wall time.")
+@click.option("--stations", type=click.IntRange(4, 1000), default=24, show_default=True, help="At first.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another one: other faults.")
 @click.option("--times", type=click.FloatRange(1, 1000), default=5.0, show_default=True, help="As fast as they play.")
 @click.option("--model", type=FILE, default="", help=MODEL)
 @click.option("--report", type=PATH, default="SOAK.md", show_default=True, help="Markdown; and JSON beside it.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def soak(minutes: float, stations: int, seed: int, times: float, model: str, report: Path, as_json: bool) -> None:
-    """Let a daemon hear hours of audio, with faults, and see what becomes of it.
+    """Let a daemon hear hours of audio, among faults, and check it.
 
     Stations send many times as fast as they play; they vanish, stall, change codec and send garbage. Readers and the
     daemon itself are stopped, strangers shout at its port, reloads add and remove stations and swap the model. Its

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
-from . import systemd
+from . import heap, systemd
 from .clock import UtcClock
 from .config import Config, host_and_port
 from .door import open_lock
@@ -64,6 +64,7 @@ def run(config: Config, show: Show, reread: Reread | None = None) -> None:
     Exception
         Whatever went wrong in the worker: a fault of genred.
     """
+    heap.settle()
     stop, hung_up, wake = threading.Event(), threading.Event(), threading.Event()
     opened = open_sources(config)
     lock = open_lock(config.key, config.allow)

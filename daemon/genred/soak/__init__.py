@@ -3,7 +3,7 @@
 ::
 
     server (a process): radio stations --HTTP--> genred run (a process) --ZeroMQ--> Ledger, in this process
-       ^ orders                                    ^ SIGHUP, SIGSTOP      +-------> readers (processes), guests, strangers
+       ^ orders                                    ^ SIGHUP, SIGSTOP      +-------> readers, guests, strangers
        +---------------- plan of faults -----------+
 
 A Sampler looks at the daemon's process; the Report is written every few minutes, and at the end.

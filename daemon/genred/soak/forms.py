@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import msgspec
 import numpy as np
+from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from ..features import Samples
@@ -89,6 +90,7 @@ def _frame(music: Samples) -> av.AudioFrame:
 def _encode(path: Path, music: Samples, codec: str, container: str, hz: int, options: dict[str, str]) -> None:
     with av.open(str(path), "w", format=container, options=options) as output:
         stream = output.add_stream(codec, rate=hz, layout="stereo")
+        assert isinstance(stream, AudioStream)
         encoder = stream.codec_context
         encoder.open()  # only then it knows its frame size
         resampler = av.AudioResampler(encoder.format, "stereo", hz, frame_size=encoder.frame_size or 1152)

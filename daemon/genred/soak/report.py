@@ -181,7 +181,8 @@ def _slope(report: Report) -> str:
     if report.slope is None:
         return f"the run is too short to tell a slope ({bound})"
     s = report.slope
-    return f"{s.mb_per_h:+.2f} MB/h, 95 % interval {s.low:+.2f} to {s.high:+.2f}, over {s.over_s / 60:.0f} minutes ({bound})"
+    interval = f"95 % interval {s.low:+.2f} to {s.high:+.2f}"
+    return f"{s.mb_per_h:+.2f} MB/h, {interval}, over {s.over_s / 60:.0f} minutes ({bound})"
 
 
 def _identities(report: Report) -> Iterator[str]:

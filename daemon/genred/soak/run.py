@@ -1,4 +1,4 @@
-"""Run: from the first message of the daemon to its end; lets faults happen when they are due, and hears what it says."""
+"""Run: from the daemon's first message to its end; lets faults happen when they are due, and hears what it says."""
 
 from __future__ import annotations
 
@@ -118,9 +118,10 @@ class Run:
         return self._report("cut short" if self._stop.is_set() or not alive else "finished", code)
 
     def _await_first(self, subscriber: Subscriber) -> None:
-        message = subscriber.receive(FIRST_S)
-        if message is None:
-            raise GenredError(f"the daemon says nothing for {FIRST_S:g} s: {self._subject.last_words()}")
+        until_s = self._now_s + FIRST_S
+        while (message := subscriber.receive(1.0)) is None:
+            if self._subject.exit_code is not None or self._now_s > until_s:
+                raise GenredError(f"the daemon does not begin: {self._subject.last_words()}")
         self._ledger.hear(message, subscriber.gaps)
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..bench.process import END_S
 from ..messages import Event, Message
+from ..runtime import read
 
 SPARE = 4  # stations that are not there at first
 TIMEOUTS_S = (3, 4)  # of network stations; another one is another source
@@ -54,6 +55,11 @@ class Subject:
     radio, others : dict of str
         URIs of its stations by name; radio stations can be reloaded with another time-out.
 
+    Raises
+    ------
+    ModelError
+        If the model cannot be read.
+
     Attributes
     ----------
     answered, wrong : int
@@ -66,7 +72,7 @@ class Subject:
         self._stations = {name: _Station(uri, radio=False) for name, uri in others.items()}
         self._stations |= {name: _Station(uri, radio=True) for name, uri in radio.items()}
         self._absent = {name: self._stations.pop(name) for name in list(radio)[-SPARE:]}
-        own = model.read_bytes()
+        own = read(model)
         self._models = deque([own, own + OTHER_TEXT])
         self._waiting: deque[Reload] = deque()
         self._asked: Reload | None = None

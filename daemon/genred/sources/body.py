@@ -64,11 +64,15 @@ class Body:
         Raises
         ------
         SourceLost
-            If there is no audio in them, or as `chunks` does.
+            If there is no audio in them, or as `chunks` does; once.
         """
         while not self._held and not self._at_mark and not self.over:
-            self.before_wait()
-            self._take()
+            try:
+                self.before_wait()
+                self._take()
+            except BaseException:
+                self.over = True  # libav may ask again, and PyAV tells only of one exception
+                raise
         part, self._held = bytes(self._held[:n]), self._held[n:]
         self._silent_bytes += len(part)
         return part

@@ -380,7 +380,9 @@ def bench(quick: bool, as_json: bool, model: str, provider: Any, hop: int) -> No
 
 
 @main.command()
-@click.option("--minutes", type=click.FloatRange(min=0.1, max=100_000), default=65.0, show_default=True, help="Of wall time.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0.1, max=100_000), default=65.0, show_default=True, help="Wall time."
+)
 @click.option("--stations", type=click.IntRange(4, 1000), default=24, show_default=True, help="At first.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another one: other faults.")
 @click.option("--times", type=click.FloatRange(1, 1000), default=5.0, show_default=True, help="As fast as they play.")

@@ -1,6 +1,7 @@
 """Ladder: what each step from a bare network to genred's own brought, on validation tracks only.
 
-Each step is a recipe in ``train/configs``; a step has the one before in it. No test track was looked at.
+Each step is a recipe in ``train/configs``; a step has the one before in it, where it does not say what else it has. No
+test track was looked at.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ STEPS = {
     "ladder-7-longer": "the same for 180 epochs",
     "genred": "gentler masks, mixup 0.1, fewer rooms, 260 epochs: chosen",
     "ladder-9-dry": "the chosen one without masks, rooms, noise, lines",
+    "genred-outliers": "the chosen one, 30 epochs on beside sounds that are no music: shipped",
+    "genred-distilled": "the same, taught by the answers of the chosen one and of that",
     "ladder-crnn": "beside it: the paper's network, 20 coefficients, in the recipe of step 6",
 }
 RESULTS = Path("train/results/ladder.json")

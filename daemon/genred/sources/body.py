@@ -22,6 +22,10 @@ BREAK = Mark.BREAK
 Chunk = bytes | Mark
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Body:
     """Bytes of one container after the other. Not all of them have to be audio, but some have.
 
@@ -44,7 +48,7 @@ class Body:
 
     def __init__(self, chunks: Iterator[Chunk], stop: threading.Event, patience_s: float) -> None:
         self.over = False
-        self.before_wait: Callable[[], None] = lambda: None
+        self.before_wait: Callable[[], None] = nothing
         self._chunks, self._stop, self._patience_s = chunks, stop, patience_s
         self._held = memoryview(b"")
         self._at_mark = False

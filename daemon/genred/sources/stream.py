@@ -11,7 +11,7 @@ from collections.abc import Callable
 import av
 from av.container import InputContainer
 
-from .body import Body
+from .body import Body, nothing
 from .frames import Piece, as_piece
 
 LUMP_S = 0.25  # the most that is handed over as one
@@ -46,15 +46,20 @@ def decode(
     """
     lump = _Lump(take, body.heard)
     body.before_wait = lump.end
-    while not body.over:
-        body.begin()
-        try:
-            with av.open(body, "r", metadata_errors="replace", buffer_size=BUFFER_BYTES, options=OPTIONS) as container:
-                _decode(container, lump, tell, on_error)
-        except (av.FFmpegError, ArithmeticError, LookupError, NotImplementedError, ValueError):
-            if not body.over:  # what the end cuts off is no damage
-                on_error()
-        lump.end()
+    try:
+        while not body.over:
+            body.begin()
+            try:
+                with av.open(
+                    body, "r", metadata_errors="replace", buffer_size=BUFFER_BYTES, options=OPTIONS
+                ) as container:
+                    _decode(container, lump, tell, on_error)
+            except (av.FFmpegError, ArithmeticError, LookupError, NotImplementedError, ValueError):
+                if not body.over:  # what the end cuts off is no damage
+                    on_error()
+            lump.end()
+    finally:
+        body.before_wait = nothing  # the two would keep each other, and a whole ring, until the next collection
 
 
 class _Lump:

@@ -9,7 +9,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

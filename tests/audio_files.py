@@ -37,8 +37,8 @@ def encode(path: Path, samples: Samples, rate: int, codec: str, layout: str = "m
         resampler = av.AudioResampler(format=stream.format.name, layout=layout, rate=rate)
         size = stream.codec_context.frame_size or 1152
         for start in range(0, len(table), size):
-            block = np.ascontiguousarray(table[start : start + size].T, np.float32)
-            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+            block = np.ascontiguousarray(table[start : start + size], np.float32).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(block, format="flt", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
             for ready in resampler.resample(frame):
                 container.mux(stream.encode(ready))

@@ -29,6 +29,9 @@ LABELS = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "
 SMALL_WINDOW = 80  # frames, 1.96 s
 EARLY = 24  # frames, 0.65 s
 
+# librosa's compiled functions are cached; two workers that wrote one cache at a time crashed when they read it.
+os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "numba" / os.environ.get("PYTEST_XDIST_WORKER", "main"))
+
 settings.register_profile("genred", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("genred")
 

@@ -748,17 +748,19 @@ def test_another_model(same_windows: bool) -> None:
 
 
 def test_a_station_that_leaves() -> None:
-    """It asks its source to end, is ended with the reason, and its books are closed."""
+    """It asks its source to end, is ended with the reason, and its books are closed: what was not read is discarded."""
     rig = Rig()
     rig.connect()
     rig.play(1.0)
+    before = rig.station.counters()[1]
     rig.deliver(0.5)
     rig.station.leave(rig.now_s, "not wanted")
     assert rig.supervisor._stop.is_set()
     assert rig.events()[-1].text == "not wanted"
     total = rig.station.counters()[1]
     assert balanced(total)
-    assert (total.captured, total.waiting) == (2000, 0)
+    assert (total.captured, total.waiting) == (3000, 0)
+    assert total.discarded == before.discarded + before.waiting + 1000
 
 
 # Signal

@@ -29,7 +29,6 @@ STEPS = {
     "genred": "gentler masks, mixup 0.1, fewer rooms, 260 epochs: chosen",
     "ladder-9-dry": "the chosen one without masks, rooms, noise, lines",
     "genred-outliers": "the chosen one, 30 epochs on beside sounds that are no music: shipped",
-    "genred-distilled": "the same, taught by the answers of the chosen one and of that",
     "ladder-crnn": "beside it: the paper's network, 20 coefficients, in the recipe of step 6",
 }
 RESULTS = Path("train/results/ladder.json")

@@ -103,7 +103,7 @@ def _training(plan: Recipe, split: gtzan.Split, record: dict[str, Any], run_fold
         "run": run_folder.resolve().name,
         "epoch": record["epoch"],
         "valid_accuracy": record["valid_accuracy"],
-        "recipe": dataclasses.asdict(plan),
+        "recipe": dataclasses.asdict(plan) | {"teachers": list(plan.teachers)},  # as JSON gives it back
         **_origin(),
         **_command(plan),
     }

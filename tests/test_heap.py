@@ -1,4 +1,4 @@
-"""Few heaps for many threads, and what is large is given back."""
+"""Few heaps for many threads, and rings that are given back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 PROGRAM = """
 import ctypes, sys, threading
 from pathlib import Path
+import numpy as np
 from genred import heap
+from genred.ring import RingBuffer
 
 def resident_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
@@ -26,10 +28,13 @@ def work():
 threads = [threading.Thread(target=work) for _ in range(16)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
-bytearray(40_000_000)  # freed at once; by default glibc now takes this for the size of what comes and goes
 before_mb = resident_mb()
-rings = [bytearray(b"x" * 3_000_000) for _ in range(40)]
-last = bytearray(5000)
+rings, between = [], []
+for _ in range(40):
+    rings.append(RingBuffer(441_000, 2))
+    rings[-1].write(np.ones((441_000, 2), np.float32))
+    between.append(bytearray(50_000))
+print(resident_mb() - before_mb, flush=True)
 del rings
 print(resident_mb() - before_mb, flush=True)
 libc = ctypes.CDLL(None)
@@ -38,17 +43,18 @@ libc.fflush(None)
 """
 
 
-def outcome(how: str) -> tuple[float, int]:
-    """Megabytes that stay, and heaps that there are, after threads and large blocks have come and gone."""
+def outcome(how: str) -> tuple[float, float, int]:
+    """Megabytes with forty rings, and once they have gone; heaps that sixteen threads have left."""
     run = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True, timeout=60)
-    first, _, info = run.stdout.partition("\n")
-    return float(first), info.count("<heap nr=")
+    filled, stays, info = run.stdout.split("\n", 2)
+    return float(filled), float(stays), info.count("<heap nr=")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_what_is_freed_is_given_back() -> None:
-    """Sixteen threads share two heaps; without it they have more."""
-    stays_mb, heaps = outcome("settled")
+    """Sixteen threads share two heaps, without it they have more; rings leave nothing, whatever lies between them."""
+    filled_mb, stays_mb, heaps = outcome("settled")
     assert heaps <= 2
+    assert filled_mb > 40 * 3.5
     assert stays_mb < 20
-    assert outcome("as it was")[1] > 2
+    assert outcome("as it was")[2] > 2

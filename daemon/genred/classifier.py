@@ -29,7 +29,7 @@ from .segments import Heard
 
 BATCH = {"cpu": 16, "cuda": 256}  # windows: what runs best, bounds memory, and how long others wait
 LEAST_BATCH = 4  # windows: smaller ones cost more than a second core wins
-CONVOLVED = {"cpu": 4_000, "cuda": 256_000}  # frames at once: bounds memory, and on a CPU more is not faster
+CONVOLVED = {"cpu": 1_000, "cuda": 256_000}  # frames at once: bounds memory, and on a CPU more is not faster
 
 
 class Engine(Protocol):

@@ -7,16 +7,17 @@ import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # names and numbers of glibc's malloc.h
 ARENAS = 2
-LARGE = 1 << 20  # bytes: a station's ring and caches are above it, what a batch needs for a moment is below
-SPARE = 8 << 20  # bytes kept at the end of the heap
+LARGE = 32 << 20  # bytes, the most that glibc takes: what a batch needs for a moment is below it
+SPARE = 8 << 20  # bytes kept at the end of a heap
 
 
 def settle() -> None:
-    """Let few heaps be shared by all threads, and give back at once what is large; nothing without glibc.
+    """Let few heaps be shared by all threads; nothing without glibc.
 
-    By default glibc gives each thread a heap of its own, up to eight a core, and keeps in them what was freed once,
-    however large: stations that come and go then leave holes of their size everywhere. A daemon of 24 stations that
-    were reconnected all the time was twice as large after two minutes.
+    By default glibc gives each thread a heap of its own, up to eight a core, and stations that come and go leave holes
+    in all of them. What is large it asks the system for, each time anew: what the convolutions of a batch take would
+    cost a fifth of the daemon's time in page faults. So all of that comes from the heaps, and a ring, which lives as
+    long as a connection, has pages of its own.
     """
     if sys.platform != "linux":
         return

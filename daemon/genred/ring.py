@@ -13,6 +13,7 @@ stores: `_claimed` is raised before a sample is touched, `written` after the las
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ class RingBuffer:
         self.written = 0
         self.read_position = 0
         self._claimed = 0
-        self._samples = np.zeros((channels, capacity), np.float32)  # one channel after the other: all work on one
+        self._samples = _pages(channels, capacity)  # one channel after the other: all work on one
 
     @property
     def waiting(self) -> int:
@@ -86,3 +87,9 @@ class RingBuffer:
         start, n = begin % self.capacity, until - begin
         first = min(n, self.capacity - start)
         return np.concatenate([self._samples[:, start : start + first], self._samples[:, : n - first]], axis=1).T
+
+
+def _pages(channels: int, capacity: int) -> NDArray[np.float32]:
+    """Zeros [C, capacity] in pages of their own: given back as soon as the ring goes, whatever lies around them."""
+    pages = mmap.mmap(-1, 4 * channels * capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, np.float32).reshape(channels, capacity)

@@ -186,6 +186,8 @@ class Health:
         """Whether the second that ends with each piece has too many clipped samples."""
         counts = np.concatenate([self._clipped, pieces.clipped])
         self._clipped = counts[-(CLIPPED_OVER - 1) :]
+        if not counts.any():  # as almost always
+            return np.zeros(len(pieces.clipped), np.bool_)
         over = np.lib.stride_tricks.sliding_window_view(counts, CLIPPED_OVER).sum(axis=1)
         least = self._thresholds.clipped_percent / 100 * CLIPPED_OVER * self._length
         holds: NDArray[np.bool_] = over >= least

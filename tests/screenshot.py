@@ -19,9 +19,9 @@ from rich.segment import Segment
 from rich.style import Style
 
 from genred.dashboard import LogLine, render
+from genred.gathering import Gathering
 from genred.messages import Event, Message, decode
 from genred.snapshot import Snapshot, describe
-from genred.watch import Gathering
 
 RECORDED = Path(__file__).parent / "golden" / "recorded-run.jsonl.gz"
 COLUMNS, ROWS = 100, 30

@@ -25,10 +25,10 @@ from genred.dashboard.gauges import COLOURS, colour, letters_of
 from genred.dashboard.letters import large, larger
 from genred.dashboard.picture import farewell
 from genred.dashboard.view import ORDERS, ordered
+from genred.gathering import Gathering
 from genred.messages import Estimate, Hello, Segment, StationInfo, Status
 from genred.messages import decode as message_of
 from genred.snapshot import Mark, Snapshot, StationView
-from genred.watch import Gathering
 from screenshot import at_end, recorded, screenshot
 
 GOLDEN = Path(__file__).parent / "golden"

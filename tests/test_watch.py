@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from genred.gathering import FIRST_ANSWER_S, STALE_S, Gathering
 from genred.messages import Estimate, Hello, Message, Status, decode
 from genred.snapshot import SLOT_S, SLOTS, History, Mark, Snapshot, StationView
-from genred.watch import FIRST_ANSWER_S, STALE_S, Gathering
 from screenshot import recorded
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -135,6 +135,7 @@ def _complete_source(_context: click.Context, _parameter: click.Parameter, begun
 @click.option("--model", type=FILE, help=MODEL)
 @click.option("--provider", type=PROVIDERS, help="What runs the model.  [default: auto]")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of the model.  [default: 1; with many stations, all]")
+@click.option("--processes", type=click.IntRange(1, 256), help="For the stations.  [default: 1; with many, one a core]")
 @click.option("--hop", type=HOP, help="Frames between two answers.  [default: 40, 0.93 s]")
 @click.option(
     "--require",

@@ -90,6 +90,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     provider : str
     threads : int or None
         Of the model; None for as many as pay.
+    processes : int or None
+        That stations are dealt out to; None for as many as pay.
     hop : int
         Frames between two windows.
     require : float or None
@@ -115,6 +117,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: str = ""
     provider: Literal["auto", "cuda", "cpu"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
+    processes: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
     hop: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 40
     require: Annotated[float, msgspec.Meta(gt=0)] | None = None
     ready: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0

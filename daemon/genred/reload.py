@@ -11,11 +11,13 @@ from .errors import GenredError
 from .messages import Event, plain
 from .publisher import Publisher
 from .setup import Setup, assemble, load_model, open_sources
+from .shards import Shards
 from .worker import Worker
 
 log = logging.getLogger(__name__)
 
 Reread = Callable[[], Config]
+AnyWorker = Worker | Shards
 
 
 class Reloader:
@@ -27,7 +29,7 @@ class Reloader:
         Reads the configuration; None where there is none to read.
     setup : Setup
         The present one.
-    worker : Worker
+    worker : Worker or Shards
     publisher : Publisher
     wake : threading.Event
         As the stations' sources get it.
@@ -41,7 +43,7 @@ class Reloader:
     """
 
     def __init__(
-        self, reread: Reread | None, setup: Setup, worker: Worker, publisher: Publisher, wake: threading.Event
+        self, reread: Reread | None, setup: Setup, worker: AnyWorker, publisher: Publisher, wake: threading.Event
     ) -> None:
         self.setup = setup
         self._reread, self._worker, self._publisher, self._wake = reread, worker, publisher, wake
@@ -63,13 +65,13 @@ class Reloader:
     def _run(self, reread: Reread) -> None:
         try:
             setup = self._make(reread())
+            self._worker.take(setup)
         except GenredError as error:
             self._refuse(plain(str(error)))
         except Exception as error:
             log.exception("genred has a fault in reloading; please report this")
             self._refuse(plain(f"{type(error).__name__}: {error}"))
         else:
-            self._worker.take(setup)
             setup.taken.wait()
             self.setup = setup
             logging.getLogger().setLevel(setup.config.log_level.upper())

@@ -13,6 +13,7 @@ from .clock import UtcClock
 from .messages import (
     Claim,
     Estimate,
+    Event,
     Hello,
     LastEstimate,
     Model,
@@ -149,6 +150,14 @@ def status(station: Station, last: Estimate | None, process: Process, utc: UtcCl
         last=_short(last),
         process=process,
     )
+
+
+def clock_step(utc: UtcClock) -> Event | None:
+    """Say that the wall clock was set, if it was since this was last asked."""
+    step_s = utc.step()
+    if not step_s:
+        return None
+    return Event(event="clock-step", text=f"the wall clock moved by {step_s:+.3f} s", duration_ms=1000 * step_s)
 
 
 def _wrong(stretch: Stretch) -> tuple[str, ...] | UnsetType:

@@ -30,8 +30,9 @@ from .messages import counted, plain
 from .metrics import Exposition, health
 from .pages import Page, Pages
 from .publisher import Publisher
-from .reload import Reloader, Reread
-from .setup import assemble, load_model, open_sources
+from .reload import AnyWorker, Reloader, Reread
+from .setup import Setup, assemble, load_model, open_sources
+from .shards import Shards, processes_that_pay
 from .signals import asked_to_end, has_terminal
 from .snapshot import Snapshot, StationView
 from .worker import Worker
@@ -39,7 +40,6 @@ from .worker import Worker
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
-MANY_STATIONS = 16  # fewer make batches too small for two threads
 JOIN_S = 0.5
 HEALTHY_S = 5.0  # worker and publisher finish rounds much more often
 NOT_THERE = ("connecting", "lost", "stalled")
@@ -78,15 +78,22 @@ def run(config: Config, show: Show, reread: Reread | None = None) -> None:
         log.info("%s", model.classifier.passes)
         setup = assemble(config, model, opened, wake)
         publisher.send(setup.hello)
-        stations = list(setup.fresh.values())
-        worker = Worker(stations, model.classifier, publisher, utc, setup.hello, wake)
+        worker = _worker(setup, publisher, utc, wake)
         stack.callback(worker.end, JOIN_S)
         worker.start()
-        log.info("listening to %s, publishing at %s", ", ".join(s.name for s in stations), plain(config.bind))
+        log.info("listening to %s, publishing at %s", ", ".join(setup.fresh), plain(config.bind))
         reloader = Reloader(reread, setup, worker, publisher, wake)
         if pages is not None:
             pages.serve(_pages(reloader, worker, publisher))
         _watch(reloader, worker, publisher, stop, hung_up, show)
+
+
+def _worker(setup: Setup, publisher: Publisher, utc: UtcClock, wake: threading.Event) -> AnyWorker:
+    """Make a worker, or several processes of them where that pays."""
+    if (processes := processes_that_pay(setup.config)) > 1:
+        log.info("stations are dealt out to %d processes", processes)
+        return Shards(setup, processes, publisher, utc)
+    return Worker(list(setup.fresh.values()), setup.model.classifier, publisher, utc, setup.hello, wake)
 
 
 def _bound(metrics: str) -> Pages:
@@ -99,7 +106,7 @@ def _bound(metrics: str) -> Pages:
         ) from error
 
 
-def _pages(reloader: Reloader, worker: Worker, publisher: Publisher) -> dict[str, Callable[[], Page]]:
+def _pages(reloader: Reloader, worker: AnyWorker, publisher: Publisher) -> dict[str, Callable[[], Page]]:
     """What the metrics' port answers; all that is looked at is replaced as a whole by the thread that owns it."""
 
     def healthz() -> Page:
@@ -116,7 +123,7 @@ def _required(config: Config) -> set[str]:
 
 def _watch(
     reloader: Reloader,
-    worker: Worker,
+    worker: AnyWorker,
     publisher: Publisher,
     stop: threading.Event,
     hung_up: threading.Event,
@@ -167,7 +174,7 @@ class Pulse:
     hang, and no window grow old, while rounds are finished. A lost source is health, not a hang.
     """
 
-    def __init__(self, worker: Worker, publisher: Publisher, ready_s: float) -> None:
+    def __init__(self, worker: AnyWorker, publisher: Publisher, ready_s: float) -> None:
         self._worker, self._publisher = worker, publisher
         timeout_s = systemd.watchdog_s()
         self._every_s = timeout_s / 3 if timeout_s else 1.0

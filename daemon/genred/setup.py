@@ -75,7 +75,7 @@ class Setup:
         Stations by name: those that the setup before did not have, or had with another source.
     hello : Hello
     text : str
-        What is other than in the setup before, for people.
+        What is other than in the setup before, for people; empty to tell nobody.
     same_windows : bool
         Windows made before are windows for this setup's model.
     taken : threading.Event

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -25,8 +26,7 @@ from .classifier import Classifier, Verdict
 from .clock import UtcClock
 from .errors import BatchError
 from .load import Load, Overload
-from .messages import Estimate, Event, Hello, Process, Segment
-from .publisher import Publisher
+from .messages import Estimate, Event, Hello, Message, Process, Segment
 from .setup import Setup
 from .snapshot import History, Snapshot, describe, going_on, is_trouble, steady
 from .station import Due, Station
@@ -56,6 +56,19 @@ class _Course:
     segment: Segment | None = None
 
 
+class Outlet(Protocol):
+    """What takes the worker's messages: the publisher, or the way to the process that has it."""
+
+    endpoint: str
+    subscriptions: int
+
+    def send(self, message: Message, *, handed_over_s: float | None = None, heard_s: float | None = None) -> None:
+        """See Publisher."""
+
+    def forget(self, station: str) -> None:
+        """See Publisher."""
+
+
 class Worker:
     """See the module.
 
@@ -63,7 +76,7 @@ class Worker:
     ----------
     stations : sequence of Station
     classifier : Classifier
-    publisher : Publisher
+    publisher : Outlet
     utc : UtcClock
     hello : Hello
     wake : threading.Event
@@ -74,7 +87,7 @@ class Worker:
         self,
         stations: Sequence[Station],
         classifier: Classifier,
-        publisher: Publisher,
+        publisher: Outlet,
         utc: UtcClock,
         hello: Hello,
         wake: threading.Event,
@@ -133,7 +146,8 @@ class Worker:
         for start in range(0, len(wanting), self._classifier.at_once):
             self._attend(wanting[start : start + self._classifier.at_once])
             self.alive_s = time.monotonic()
-        self._tell_clock_step()
+        if event := reports.clock_step(self._utc):
+            self._tell(event)
         self._tell_status(now_s)
         self.alive_s = time.monotonic()
 
@@ -169,7 +183,8 @@ class Worker:
                     self._cut(station)
                     station.hear_for(setup.model.epochs(station.turn), same_windows=setup.same_windows)
         self._stations, self._classifier = tuple(stations), setup.model.classifier
-        self._tell(Event(event="reload", text=setup.text))
+        if setup.text:
+            self._tell(Event(event="reload", text=setup.text))
         if setup.hello != self.snapshot.hello:
             self._publisher.send(setup.hello)
             self.snapshot = replace(self.snapshot, hello=setup.hello)
@@ -268,11 +283,6 @@ class Worker:
         for event, began_s in station.events:
             self._tell(event, began_s)
         station.events.clear()
-
-    def _tell_clock_step(self) -> None:
-        if step_s := self._utc.step():
-            text = f"the wall clock moved by {step_s:+.3f} s"
-            self._tell(Event(event="clock-step", text=text, duration_ms=1000 * step_s))
 
     def _tell(self, event: Event, began_s: float | None = None) -> None:
         """Publish `event`, and log it; of a signal, say at which monotonic time it began to sound."""

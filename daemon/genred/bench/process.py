@@ -19,10 +19,11 @@ END_S = 10.0  # a daemon that has not ended by then is killed
 
 
 class Spent:
-    """CPU seconds and memory of process `pid`, as the system counts them."""
+    """CPU seconds and memory of process `pid` and those it has started, as the system counts them."""
 
     def __init__(self, pid: int) -> None:
-        self._stat, self._statm = Path(f"/proc/{pid}/stat"), Path(f"/proc/{pid}/statm")
+        started = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+        self._processes = [Path(f"/proc/{number}") for number in (pid, *map(int, started.split()))]
         self._began_s, self._before_s = time.monotonic(), self._cpu_s()
 
     def cost(self) -> tuple[float, float]:
@@ -31,11 +32,14 @@ class Spent:
 
     def memory_mb(self) -> float:
         """Resident now."""
-        return int(self._statm.read_text().split()[1]) * PAGE / 1e6
+        return sum(int((process / "statm").read_text().split()[1]) for process in self._processes) * PAGE / 1e6
 
     def _cpu_s(self) -> float:
-        user, system = self._stat.read_text().rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / TICKS
+        ticks = 0
+        for process in self._processes:
+            user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
+            ticks += int(user) + int(system)
+        return ticks / TICKS
 
 
 def is_whole(message: Message | None, samples: int) -> TypeGuard[Estimate]:

@@ -133,7 +133,9 @@ def _watch(
     pulse = Pulse(worker, publisher, reloader.setup.config.ready)
     absent: dict[str, float] = {}
     had_terminal = has_terminal()
+    tidier = heap.Tidier()
     while not stop.wait(TICK_S):
+        tidier.look()
         if worker.error is not None:
             raise worker.error
         snapshot = worker.snapshot

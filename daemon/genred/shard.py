@@ -125,6 +125,7 @@ class Shard:
     def __init__(self, pipe: Pipe) -> None:
         self.relay = Relay(pipe, self._alive_s)
         self._pipe = pipe
+        self._tidier = heap.Tidier()
         self._wake = threading.Event()
         self._setup: Setup | None = None
         self._next: Setup | None = None
@@ -150,6 +151,7 @@ class Shard:
         """Wait for the next order; look after the worker meanwhile."""
         while not self._pipe.poll(TICK_S):
             self._check()
+            self._tidier.look()
         try:
             order: Order = self._pipe.recv()
         except EOFError:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
@@ -54,6 +54,16 @@ def processes_that_pay(config: Config) -> int:
     return config.processes or min(len(os.sched_getaffinity(0)), -(-len(config.station) // STATIONS_A_PROCESS)) or 1
 
 
+def deal(stations: Sequence[StationConfig], places: Sequence[Collection[str]]) -> list[list[StationConfig]]:
+    """Stations of each process: those it has in `places`, by name, and of the others as many as the rest have."""
+    has = {name: number for number, names in enumerate(places) for name in names}
+    parts: list[list[StationConfig]] = [[] for _ in places]
+    for entry in sorted(stations, key=lambda entry: entry.name not in has):  # those first that have their place
+        emptiest = min(range(len(parts)), key=lambda number: len(parts[number]))
+        parts[has.get(entry.name, 0 if entry.uri.startswith("mic:") else emptiest)].append(entry)
+    return parts
+
+
 class Shards:
     """See the module; what others ask of a Worker they may ask of this.
 
@@ -76,6 +86,7 @@ class Shards:
         self.error: BaseException | None = None
         self._publisher, self._utc = publisher, utc
         self._setup = setup
+        self._next: Setup | None = None  # that all are asked to go by; what is said under it waits for the last one
         self._gathering = Gathering(publisher.endpoint, time.monotonic())
         self._gathering.heed(setup.hello, time.monotonic())
         self.snapshot = Snapshot(setup.hello, publisher.endpoint)
@@ -100,7 +111,8 @@ class Shards:
             If one of them cannot do what all are to do.
         """
         self._thread.start()
-        self._order(self._setup.config)
+        self._prepare(self._setup.config)
+        self._ask([Go()] * len(self._shards))
 
     def end(self, timeout_s: float) -> None:
         """Ask them to end and wait, but not for ever."""
@@ -118,38 +130,24 @@ class Shards:
         GenredError
             If one of them cannot.
         """
-        self._order(setup.config)
-        self._setup = setup
-        self._tell(Event(event="reload", text=setup.text))
-        self._publisher.send(setup.hello)
-        self._gathering.heed(setup.hello, time.monotonic())
-        setup.taken.set()
+        self._prepare(setup.config)
+        self._next = setup
+        self._ask([Go()] * len(self._shards))
 
-    def _order(self, config: Config) -> None:
-        """Let each prepare its part of `config`, and then all go by it."""
-        parts = self._deal(config.station)
-        orders: list[Sequence[Order]] = [
-            [Prepare(_part(config, part)) for part in parts],
-            [Go()] * len(parts),
-        ]
-        for order in orders:
-            for shard, one in zip(self._shards, order, strict=True):
-                shard.order(one)
-            for refusal in [shard.answer() for shard in self._shards]:
-                if refusal:
-                    raise ConfigError(refusal)
-
-    def _deal(self, stations: Sequence[StationConfig]) -> list[list[StationConfig]]:
-        """Stations of each process: those it has already, and of the others as many as the rest have."""
-        has = {name: number for number, shard in enumerate(self._shards) for name in shard.stations}
-        parts: list[list[StationConfig]] = [[] for _ in self._shards]
-        for entry in sorted(stations, key=lambda entry: entry.name not in has):  # those first that have their place
-            emptiest = min(range(len(parts)), key=lambda number: len(parts[number]))
-            number = has.get(entry.name, 0 if entry.uri.startswith("mic:") else emptiest)
-            parts[number].append(entry)
+    def _prepare(self, config: Config) -> None:
+        """Let each make its part of what `config` asks for."""
+        parts = deal(config.station, [shard.stations for shard in self._shards])
         for shard, part in zip(self._shards, parts, strict=True):
-            shard.stations |= {entry.name for entry in part}  # those that leave keep their place, and epochs
-        return parts
+            shard.stations |= {entry.name for entry in part}  # for good: who comes back has its epochs there
+        self._ask([Prepare(_part(config, part)) for part in parts])
+
+    def _ask(self, orders: Sequence[Order]) -> None:
+        """Give each its order, and wait until all have carried theirs out."""
+        for shard, order in zip(self._shards, orders, strict=True):
+            shard.order(order)
+        for refusal in [shard.answer() for shard in self._shards]:
+            if refusal:
+                raise ConfigError(refusal)
 
     def _run(self) -> None:
         try:
@@ -165,10 +163,11 @@ class Shards:
     def _hear(self, shard: _Shard) -> None:
         for item in shard.items():
             if isinstance(item, Sent):
-                self._pass_on(item, shard)
+                shard.held.append(item) if shard.holds else self._pass_on(item, shard)
             elif isinstance(item, Alive):
                 shard.alive_s = item.alive_s
             elif isinstance(item, Answer):
+                shard.holds = self._next is not None
                 shard.answers.put(item.refusal)
             elif isinstance(item, Forgotten):
                 self._publisher.forget(item.station)
@@ -178,6 +177,20 @@ class Shards:
                 logging.getLogger(item.name).handle(item)
         if shard.over and not shard.ending:
             raise GenredError(shard.end_of_it())
+        if self._next is not None and all(shard.holds for shard in self._shards):
+            self._adopt(self._next)
+
+    def _adopt(self, setup: Setup) -> None:
+        """Tell that all go by `setup` now, and then what they have said since."""
+        self._setup, self._next = setup, None
+        self._tell(Event(event="reload", text=setup.text))
+        self._publisher.send(setup.hello)
+        self._gathering.heed(setup.hello, time.monotonic())
+        for shard in self._shards:
+            held, shard.held, shard.holds = shard.held, [], False
+            for item in held:
+                self._pass_on(item, shard)
+        setup.taken.set()
 
     def _pass_on(self, sent: Sent, shard: _Shard) -> None:
         message: Message = sent.message
@@ -193,15 +206,12 @@ class Shards:
         """Tell a step of the clock, and renew the snapshot."""
         if event := clock_step(self._utc):
             self._tell(event)
-        made = self._gathering.snapshot(time.monotonic())
+        made, before = self._gathering.snapshot(time.monotonic()), self.snapshot
         states = [view.status.state for view in made.stations]
         finished = len(states) == len(self._setup.config.station) and set(states) == {"ended"}
         remark = self._remark if self._overloaded else ""
-        if made.stations is not self.snapshot.stations or (finished, remark) != self._shown():
+        if made.stations is not before.stations or (finished, remark) != (before.finished, before.remark):
             self.snapshot = replace(made, finished=finished, remark=remark)
-
-    def _shown(self) -> tuple[bool, str]:
-        return self.snapshot.finished, self.snapshot.remark
 
     @property
     def _overloaded(self) -> bool:
@@ -240,6 +250,8 @@ class _Shard:
         When its worker last finished a round.
     process : Process or None
         What it last said that it costs.
+    held : list of Sent
+        What it has said under a setup that not all go by yet, while it `holds`.
     ending : bool
         It has been asked to.
     over : bool
@@ -252,6 +264,8 @@ class _Shard:
         self.answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.alive_s = time.monotonic()
         self.process: Process | None = None
+        self.held: list[Sent] = []
+        self.holds = False
         self.ending = self.over = False
         ours, theirs = socket.socketpair()
         with theirs:

@@ -172,7 +172,17 @@ def test_a_radio_sends_a_burst_and_then_in_real_time(tmp_path: Path) -> None:
         assert 0.9 <= took_s < 5.0
 
 
-TINY = Plan(rounds=1, numbers=(2,), naive_numbers=(2,), tries=0, trial_s=2.5, single_s=1.0, cores=(1,))
+TINY = Plan(
+    rounds=1,
+    numbers=(2,),
+    naive_numbers=(2,),
+    tries=0,
+    attempts=1,
+    settle_s=3.0,
+    trial_s=2.5,
+    single_s=1.0,
+    cores=(1,),
+)
 
 
 @pytest.fixture(scope="module")

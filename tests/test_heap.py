@@ -68,7 +68,7 @@ def resident_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 heap.settle()
-heap.TIDY_S = 0.0
+heap.FIRST_S = 0.0
 blocks = [bytearray(b"x" * 100_000) for _ in range(1000)]
 del blocks[:-1:2]
 full_mb = resident_mb()

@@ -14,7 +14,7 @@ from genred.config import Config, StationConfig, Thresholds, load
 
 SAMPLE = ROOT / "systemd" / "genred.toml"
 WHOLE: dict[str, Any] = tomllib.loads(re.sub(r"^#(?=[a-z-]+ = |\[)", "", SAMPLE.read_text(), flags=re.MULTILINE))
-EXAMPLES = ("require", "threads")  # have no default that TOML could say
+EXAMPLES = ("require", "threads", "processes")  # have no default that TOML could say
 
 
 def keys(record: type[msgspec.Struct]) -> list[str]:

@@ -142,18 +142,17 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_ready_with_the_first_answer(manager: Manager) -> None:
-    """The service is ready, once and at once, when a window has been answered; what comes before is no answer."""
+def test_ready_with_the_first_audio(manager: Manager) -> None:
+    """The service is ready, once and at once, when audio of some station has come."""
     worker, publisher = loops()
     one = pulse(worker, publisher)
     one.beat()
     assert manager.told() == []
-    worker.snapshot = Seen((Named("running"), Named("lost", "yard")))
-    for reason in (None, "warming-up", "too-short"):
-        worker.snapshot.stations[0].estimate = Answer(reason) if reason else None
+    for state in ("connecting", "stalled", "lost"):
+        worker.snapshot = Seen((Named(state), Named("lost", "yard")))
         for _ in range(3):
             assert "READY=1" not in rounds(one, worker, publisher, manager)
-    worker.snapshot.stations[0].estimate = Answer("silence")
+    worker.snapshot = Seen((Named("running"), Named("lost", "yard")))
     one.beat()
     assert manager.told()[0][0] == "READY=1"
     for _ in range(3):
@@ -161,20 +160,20 @@ def test_ready_with_the_first_answer(manager: Manager) -> None:
 
 
 def test_ready_does_not_wait_for_the_watchdog(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However seldom the watchdog is fed, READY comes with the next beat after the first answer."""
+    """However seldom the watchdog is fed, READY comes with the next beat after the first audio."""
     monkeypatch.setenv(systemd.WATCHDOG, "600000000")
-    worker, publisher = loops("running")
+    worker, publisher = loops("connecting")
     one = pulse(worker, publisher)
     one.beat()
     manager.told()
-    worker.snapshot.stations[0].estimate = Answer("silence")
+    worker.snapshot = snapshot("silent")
     one.beat()
     assert manager.told() == [["READY=1"]]
 
 
 @pytest.mark.usefixtures("hasty")
 def test_ready_in_any_case(manager: Manager) -> None:
-    """After a stated time the service is ready without an answer."""
+    """After a stated time the service is ready without audio."""
     worker, publisher = loops("lost")
     one = pulse(worker, publisher, ready_s=0.2)
     began_s = time.monotonic()
@@ -224,10 +223,10 @@ def test_the_status_line_is_told_when_it_changes(manager: Manager) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_a_reload_is_told(manager: Manager) -> None:
     """The beginning of a reload with its time, and its end with READY; while it is starting, it is only starting."""
-    worker, publisher = loops("running")
+    worker, publisher = loops("connecting")
     one = pulse(worker, publisher)
     assert "RELOADING=1" not in rounds(one, worker, publisher, manager, reloading=True)
-    worker.snapshot.stations[0].estimate = Answer("silence")
+    worker.snapshot = snapshot("running")
     assert rounds(one, worker, publisher, manager)[0] == "READY=1"
     began, now, *_ = rounds(one, worker, publisher, manager, reloading=True)
     assert began == "RELOADING=1"

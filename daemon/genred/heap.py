@@ -12,6 +12,7 @@ ARENAS = 2
 LARGE = 32 << 20  # bytes, the most that glibc takes: what a batch needs for a moment is below it
 SPARE = 8 << 20  # bytes kept at the end of a heap
 TIDY_S = 60.0
+FIRST_S = 5.0  # what loading a model leaves
 
 
 def settle() -> None:
@@ -36,7 +37,7 @@ class Tidier:
 
     def __init__(self) -> None:
         self._trim = _of_glibc("malloc_trim")
-        self._due_s = time.monotonic() + TIDY_S
+        self._due_s = time.monotonic() + FIRST_S
 
     def look(self) -> None:
         """Tidy if it is time."""

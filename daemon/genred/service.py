@@ -168,8 +168,9 @@ def _check_required(snapshot: Snapshot, absent: dict[str, float], require_s: flo
 class Pulse:
     """Tells systemd when the service is ready, what it does, and that it is alive.
 
-    **Ready** is when a window has been answered, which takes audio and the model; or after `ready_s`, with what is
-    missing in the status line: a source may be away for weeks, and that is no reason to be killed.
+    **Ready** is when audio has come, to a model that has answered its first windows (of zeros, before any source is
+    opened); or after `ready_s`, with what is missing in the status line: a source may be away for weeks, and that is no
+    reason to be killed. The first answer to what is heard takes as long as the model's shortest window.
 
     **The watchdog** is fed when worker and publisher have finished a round since it was last fed. The supervisors do
     their rounds in the worker's, and a window that is due is answered in the round that finds it: so none of them can
@@ -200,7 +201,7 @@ class Pulse:
             systemd.notify(*lines)
 
     def _readiness(self, now_s: float) -> list[str]:
-        if self._ready or (now_s < self._ready_at_s and not any(map(_is_answered, self._worker.snapshot.stations))):
+        if self._ready or (now_s < self._ready_at_s and not any(map(_is_heard, self._worker.snapshot.stations))):
             return []
         self._ready = True
         return ["READY=1"]
@@ -240,6 +241,11 @@ class Pulse:
         if self._hangs and not hangs:
             log.warning("the worker and the publisher go on; the watchdog is fed again")
         self._hangs = hangs
+
+
+def _is_heard(view: StationView) -> bool:
+    """Whether audio of the station has come."""
+    return view.status.state not in NOT_THERE
 
 
 def _is_answered(view: StationView) -> bool:

@@ -221,7 +221,7 @@ class Station:
             self._connected_s = now_s
             self._absent = self.source.clock == "device" and self._last_block_s > 0
             self._begin(intake, at=0)
-            self._expect()
+            intake.wanted = 1  # that it sounds is news
         return self.stretch is not None
 
     def _hear(self) -> list[Due]:

@@ -106,6 +106,7 @@ class Worker:
         self._epochs: dict[str, int] = {}  # of stations that have left: a name's epochs are numbered on
         self._load, self._overload = Load(), Overload()
         self._status_due_s = 0.0
+        self._sounded = False  # the first audio of all is told at once: the service is ready with it
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -301,8 +302,10 @@ class Worker:
 
     def _tell_status(self, now_s: float) -> None:
         finished = all(station.state == "ended" for station in self._stations)
-        if now_s < self._status_due_s and finished == self.snapshot.finished:
+        first = not self._sounded and any(station.state == "running" for station in self._stations)
+        if now_s < self._status_due_s and finished == self.snapshot.finished and not first:
             return
+        self._sounded = self._sounded or first
         self._status_due_s = now_s + STATUS_S
         if news := self._overload.look(self._take_late(), now_s):
             self._tell(Event(event="overload", text=news))

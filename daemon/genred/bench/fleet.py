@@ -24,7 +24,6 @@ from .rounds import quantile
 from .stations import Stations
 
 SETTLED_S = 3.0  # without a late window: what the servers sent as a burst has been worked off
-SETTLE_MOST_S = 30.0  # after everybody's first window; a daemon that is late then will be so always
 FIRST_WINDOWS_S = 90.0  # longer than any model's window, and than a machine at its limit takes
 
 
@@ -83,14 +82,14 @@ def trial(n: int, cost: tuple[float, float], latencies_ms: list[float], skipped:
     )
 
 
-def grow(attempt: Callable[[int], Trial], numbers: Sequence[int], tries: int) -> Iterator[Trial]:
+def grow(attempt: Callable[[int], Trial], numbers: Sequence[int], tries: int, attempts: int = 2) -> Iterator[Trial]:
     """Try the growing `numbers` until one is too many; then `tries` more between that and the last that was not.
 
-    Too many is what was so twice: once, it may have been another's work on the machine.
+    Too many is what was so in all `attempts`: once, it may have been another's work on the machine.
     """
     most, too_many = 0, 0
     for n in numbers:
-        yield (made := _twice(attempt, n))
+        yield (made := _attempted(attempt, n, attempts))
         if not made.keeps_up:
             too_many = n
             break
@@ -99,14 +98,14 @@ def grow(attempt: Callable[[int], Trial], numbers: Sequence[int], tries: int) ->
         n = (most + too_many) // 2
         if n in (most, 0):
             break
-        yield (made := _twice(attempt, n))
+        yield (made := _attempted(attempt, n, attempts))
         most, too_many = (n, too_many) if made.keeps_up else (most, n)
 
 
-def _twice(attempt: Callable[[int], Trial], n: int) -> Trial:
-    """Attempt `n`, and once more if that was too many."""
+def _attempted(attempt: Callable[[int], Trial], n: int, attempts: int) -> Trial:
+    """Attempt `n`, and again while that was too many."""
     made = attempt(n)
-    return made if made.keeps_up else attempt(n)
+    return made if made.keeps_up or attempts == 1 else _attempted(attempt, n, attempts - 1)
 
 
 class Fleet:
@@ -122,10 +121,16 @@ class Fleet:
     hop_s : float
     window : int
         Samples in a whole one.
+    settle_s : float
+        The most that is waited, after everybody's first window, until no window is late; a daemon that is late then
+        will be so always.
     """
 
-    def __init__(self, stations: Stations, options: Sequence[str], folder: Path, hop_s: float, window: int) -> None:
+    def __init__(
+        self, stations: Stations, options: Sequence[str], folder: Path, hop_s: float, window: int, settle_s: float
+    ) -> None:
         self._stations, self._options, self._hop_s, self._window = stations, options, hop_s, window
+        self._settle_s = settle_s
         self._endpoint = f"ipc://{folder}/fleet"
 
     def attempt(self, n: int, seconds: float, cores: set[int]) -> Trial:
@@ -144,7 +149,7 @@ class Fleet:
 
     def _settle(self, subscriber: Subscriber) -> None:
         """Listen until no window has been late for a while."""
-        until_s = time.monotonic() + SETTLE_MOST_S
+        until_s = time.monotonic() + self._settle_s
         while time.monotonic() < until_s:
             skipped, latencies_ms = _listen(subscriber, SETTLED_S, self._window)
             if not skipped and max(latencies_ms, default=0.0) < 500 * self._hop_s:

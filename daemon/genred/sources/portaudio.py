@@ -25,7 +25,7 @@ from ..errors import SourceError, SourceLost
 from ..inputs import THROUGH, Listing, list_inputs
 from ..messages import plain
 
-BLOCK = 1024  # samples; smaller ones only cost wake-ups
+BLOCK = 2048  # samples; smaller ones only cost wake-ups
 MOST_CHANNELS = 2  # opened where no channels are asked for
 START_S = 2.0  # PortAudio usually starts in a tenth of it
 CHECK_S = 1.0  # between two questions to the audio server where a stream is

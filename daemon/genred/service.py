@@ -8,6 +8,7 @@ reload          a setup that is being made               with the process: a mod
 publisher       the XPUB socket                          asked, and waited for
 pages           the port of the metrics                  asked, and waited for a second
 worker          stations, supervisors, snapshot          asked, and waited for a second
+shards          in the worker's place: the processes     asked, and waited for a second
 source NAME     one source; the write side of its ring   with the process: it may hang in C
 ==============  =======================================  =====================================
 """

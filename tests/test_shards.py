@@ -104,7 +104,7 @@ def hello() -> Hello:
 def test_what_is_sent_comes_in_order(ends: tuple[Pipe, Pipe]) -> None:
     """But for a hello, which the other process says; with nothing to send, that the worker lives."""
     here, there = ends
-    relay = Relay(there, lambda: 42.0)
+    relay = Relay(there, lambda: 42.0, lambda: None)
     relay.send(hello())
     for number in range(100):
         relay.send(Event(event="error", text=str(number)), heard_s=float(number))
@@ -123,7 +123,8 @@ class Driver:
     """The other end of a shard, which runs in a thread here."""
 
     def __init__(self, pipe: Pipe, other: Pipe) -> None:
-        self.pipe, self.shard = pipe, Shard(other)
+        self.alone = threading.Event()
+        self.pipe, self.shard = pipe, Shard(other, self.alone.set)
         self.thread = threading.Thread(target=self.shard.run, daemon=True)
         self.thread.start()
 
@@ -166,8 +167,9 @@ def test_a_shard_does_its_part(ends: tuple[Pipe, Pipe], small_model: Path, caplo
 
 
 def test_a_shard_ends_with_its_parent(ends: tuple[Pipe, Pipe]) -> None:
-    """A pipe whose other end is closed is as good as the order."""
+    """A pipe whose other end is closed is as good as the order; that is found though the main thread waits for more."""
     driver = Driver(*ends)
     driver.pipe.close()
     driver.thread.join(10.0)
     assert not driver.thread.is_alive()
+    assert driver.alone.wait(10.0)

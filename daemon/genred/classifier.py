@@ -27,9 +27,9 @@ from .rolling import Rolling, Run, in_batches, rolling_engine
 from .runtime import Array, Graph, Provider, check_weights, choose, lacks_memory, quiet_stderr, read
 from .segments import Heard
 
-BATCH = {"cpu": 16, "cuda": 256}  # windows: what runs best, bounds memory, and how long others wait
+BATCH = {"cpu": 8, "cuda": 256}  # windows: what runs best, bounds memory, and how long others wait
 LEAST_BATCH = 4  # windows: smaller ones cost more than a second core wins
-CONVOLVED = {"cpu": 1_000, "cuda": 256_000}  # frames at once: bounds memory, and on a CPU more is not faster
+CONVOLVED = {"cpu": 300, "cuda": 256_000}  # frames at once: bounds memory, and on a CPU more is not faster
 
 
 class Engine(Protocol):

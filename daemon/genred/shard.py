@@ -44,13 +44,15 @@ class Relay:
     pipe : Pipe
     alive_s : callable
         When the worker last finished a round.
+    alone : callable
+        Called when nobody is there to take anything.
     """
 
     endpoint = ""
     subscriptions = 0  # only the other process knows
 
-    def __init__(self, pipe: Pipe, alive_s: Callable[[], float]) -> None:
-        self._pipe, self._alive_s = pipe, alive_s
+    def __init__(self, pipe: Pipe, alive_s: Callable[[], float], alone: Callable[[], object]) -> None:
+        self._pipe, self._alive_s, self._alone = pipe, alive_s, alone
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
@@ -81,7 +83,8 @@ class Relay:
             try:
                 self._pipe.send([*(item for item in items if item is not None), Alive(self._alive_s())])
             except OSError:
-                return  # nobody is there; the main thread finds that, too
+                self._alone()
+                return
 
     def _take(self) -> list[Item | None]:
         """Everything there is; wait a little if there is nothing."""
@@ -117,13 +120,19 @@ class _FollowingClock(UtcClock):
 class Shard:
     """See the module.
 
+    Parameters
+    ----------
+    pipe : Pipe
+    alone : callable
+        Called, from any thread, when the other process is gone, whatever this one waits for.
+
     Attributes
     ----------
     relay : Relay
     """
 
-    def __init__(self, pipe: Pipe) -> None:
-        self.relay = Relay(pipe, self._alive_s)
+    def __init__(self, pipe: Pipe, alone: Callable[[], object]) -> None:
+        self.relay = Relay(pipe, self._alive_s, alone)
         self._pipe = pipe
         self._tidier = heap.Tidier()
         self._wake = threading.Event()
@@ -195,7 +204,7 @@ def main() -> None:
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # they are meant for the other process, which ends this one
     heap.settle()
-    shard = Shard(Connection(int(sys.argv[1])))
+    shard = Shard(Connection(int(sys.argv[1])), lambda: os._exit(1))
     logging.basicConfig(handlers=[_Log(shard.relay)])
     try:
         shard.run()

@@ -115,3 +115,22 @@ def test_they_do_not_go_on_without_it(daemon: Start, endpoint: str, small_model:
     processes = children(one)
     one.stop(signal.SIGKILL)
     assert all_gone(processes)
+
+
+def test_they_do_not_wait_without_it(daemon: Start, tmp_path: Path, small_model: Path) -> None:
+    """Not even for a model that never comes: the daemon has read it, and nobody writes it again."""
+    gate = tmp_path / "model.onnx"
+    os.mkfifo(gate)
+    one = daemon("--processes", "2", "--model", gate, "a=demo:", "b=demo:")
+    gate.write_bytes(small_model.read_bytes())
+    deadline = time.monotonic() + GONE_S
+    while len(processes := children(one)) < 2 or not all(map(waits_for_a_writer, processes)):
+        assert time.monotonic() < deadline, "they do not wait"
+        time.sleep(0.05)
+    one.stop(signal.SIGKILL)
+    assert all_gone(processes)
+
+
+def waits_for_a_writer(pid: int) -> bool:
+    """Whether the process is in open() of a pipe that nobody writes."""
+    return any("wait_for_partner" in path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/wchan"))
